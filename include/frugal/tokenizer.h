@@ -1,0 +1,65 @@
+/* tokenizer.h: bytes <-> ids, as Hugging Face's tokenizer.json says. */
+#ifndef FRUGAL_TOKENIZER_H
+#define FRUGAL_TOKENIZER_H
+
+#include "frugal/options.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fr_tokenizer fr_tokenizer; /* immutable after load or train: threads may share it */
+
+/* A growing list of token ids; offsets (when asked for) are byte positions [begin, end) in the input. Starts as {0}. */
+typedef struct fr_ids {
+    int32_t *ids;
+    size_t *begin, *end; /* NULL unless offsets were asked for */
+    size_t count, capacity;
+} fr_ids;
+void fr_ids_clear(fr_ids *ids);
+void fr_ids_free(fr_ids *ids);
+
+/* path: a tokenizer.json, or a model folder with one (tokenizer_config.json beside it is read for the special tokens). What is not
+   supported is refused by name. */
+fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error *error);
+void fr_tokenizer_free(fr_tokenizer *tokenizer);
+/* Write tokenizer.json and tokenizer_config.json (with the given context length) into a folder. */
+fr_status fr_tokenizer_save(const fr_tokenizer *tokenizer, const char *folder, int64_t max_length, fr_error *error);
+/* One of the ids 0..255, nothing to learn; plus the end-of-text token as id 256. */
+fr_status fr_tokenizer_create_bytes(fr_tokenizer **tokenizer, fr_error *error);
+
+typedef struct fr_tokenizer_options {
+    int64_t vocabulary; /* entries including the 256 bytes and the special tokens; 0: let the caller's rule choose */
+    int pattern;        /* index into fr_tokenizer_patterns: gpt2, llama3, none */
+    int64_t sample;     /* bytes of text to learn from at most */
+    int64_t min_count;  /* a pair seen less often is not merged */
+    fr_strings special; /* special tokens, first ids after ... ; the first is end-of-text */
+} fr_tokenizer_options;
+/* Entries: bpe, byte. Options table of `bpe` fills fr_tokenizer_options. */
+extern const fr_registry fr_tokenizers;
+void fr_tokenizer_options_defaults(void *options);
+
+/* Gives the next document: FR_OK with *text NULL at the end. The text stays valid until the next call. */
+typedef fr_status fr_text_next(void *context, const char **text, size_t *size, fr_error *error);
+/* Byte-level BPE: deterministic (ties by smaller pair of ids), the same on any number of threads. */
+fr_status fr_tokenizer_train(fr_tokenizer **tokenizer, const fr_tokenizer_options *options, fr_text_next *next, void *context,
+                             fr_error *error);
+
+enum { FR_ENCODE_OFFSETS = 1, FR_ENCODE_SPECIAL_AS_TEXT = 2, FR_ENCODE_ADD_SPECIAL = 4 /* run the post-processor */ };
+/* Append the ids of `text`. Any bytes are allowed, also zeros and invalid UTF-8. Added and special tokens in the text are recognised
+   unless FR_ENCODE_SPECIAL_AS_TEXT. */
+fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags, fr_ids *ids, fr_error *error);
+/* Append the bytes of ids; special tokens are left out when `skip_special`. An id outside the vocabulary is an error. */
+fr_status fr_tokenizer_decode(const fr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special, fr_buffer *text,
+                              fr_error *error);
+/* The bytes of one token (not terminated), NULL for an unknown id. */
+const char *fr_tokenizer_bytes(const fr_tokenizer *tokenizer, int32_t id, size_t *size);
+int64_t fr_tokenizer_size(const fr_tokenizer *tokenizer);                   /* vocabulary size: largest id + 1 */
+int32_t fr_tokenizer_id(const fr_tokenizer *tokenizer, const char *token);  /* of an added or special token, -1: none */
+int32_t fr_tokenizer_end_of_text(const fr_tokenizer *tokenizer);            /* -1: none */
+bool fr_tokenizer_is_special(const fr_tokenizer *tokenizer, int32_t id);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
