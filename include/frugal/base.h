@@ -128,8 +128,8 @@ double fr_random_normal(uint64_t seed, uint32_t purpose, uint64_t step, uint64_t
 /* values[i] ~ N(0, std^2), i = 0..count-1, index = i; parallel. */
 void fr_random_fill_normal(float *values, int64_t count, float std, uint64_t seed, uint32_t purpose, uint64_t step);
 void fr_random_fill_uniform(float *values, int64_t count, float low, float high, uint64_t seed, uint32_t purpose, uint64_t step);
-/* Bijection of [0, size) keyed by (seed, purpose, step): a Feistel network with cycle walking; element `index` of a shuffled
-   0..size-1, without storing the permutation. */
+/* Bijection of [0, size) keyed by (seed, purpose, step): a Feistel network with cycle walking; element `index` (< size) of a
+   shuffled 0..size-1, without storing the permutation. */
 uint64_t fr_random_permute(uint64_t index, uint64_t size, uint64_t seed, uint32_t purpose, uint64_t step);
 
 /* ---- threads --------------------------------------------------------------------------------------------------- */
@@ -168,6 +168,8 @@ typedef struct fr_buffer {
 void fr_buffer_append(fr_buffer *buffer, const void *data, size_t size);
 void fr_buffer_text(fr_buffer *buffer, const char *text);
 void fr_buffer_printf(fr_buffer *buffer, const char *format, ...) FR_PRINTF(2, 3);
+/* Room for `more` bytes behind data + size (and the zero byte): for who writes there itself and then adds to size. */
+bool fr_buffer_reserve(fr_buffer *buffer, size_t more);
 void fr_buffer_clear(fr_buffer *buffer);
 void fr_buffer_free(fr_buffer *buffer);
 
@@ -178,6 +180,9 @@ bool fr_path_is_folder(const char *path);
 char *fr_path_join(const char *folder, const char *name);             /* freed with fr_free */
 fr_status fr_folder_create(const char *path, fr_error *error);        /* with parents; an existing folder is fine */
 fr_status fr_folder_remove(const char *path, fr_error *error);        /* with everything in it; missing is fine */
+/* Remove what killed writers left in `path` itself (not in folders inside it): temporary files that no living process holds.
+   A missing folder is fine. */
+fr_status fr_folder_clean(const char *path, fr_error *error);
 /* Read a whole file, at most `limit` bytes (0: 1 GiB). data is freed with fr_free and followed by a zero byte. */
 fr_status fr_file_read(const char *path, size_t limit, char **data, size_t *size, fr_error *error);
 /* A read-only map of a file; size 0 gives data NULL. */
@@ -189,13 +194,17 @@ fr_status fr_map_open(fr_map *map, const char *path, fr_error *error);
 void fr_map_close(fr_map *map);
 
 /* A file that appears whole or not at all: written under a temporary name beside its place, then fsync, rename, fsync of
-   the folder. Errors are sticky, commit reports them; abandon (or a crash) leaves the old file untouched. */
+   the folder. Errors are sticky, commit reports them; abandon (or a crash) leaves the old file untouched. A link is followed;
+   a device, pipe or folder of that name is refused. Not for use by two threads at once. */
+#define FR_TEMPORARY_SUFFIX ".tmp" /* temporary names begin with a dot and end so */
 typedef struct fr_writer fr_writer;
 fr_status fr_writer_open(fr_writer **writer, const char *path, fr_error *error);
 void fr_writer_write(fr_writer *writer, const void *data, size_t size);
 uint64_t fr_writer_position(const fr_writer *writer);
 /* XXH3 (64 bit) of all bytes written so far. */
 uint64_t fr_writer_hash(const fr_writer *writer);
+/* True once a write failed: long work may stop early, commit will say why. */
+bool fr_writer_failed(const fr_writer *writer);
 fr_status fr_writer_commit(fr_writer *writer, fr_error *error); /* closes and frees in every case */
 void fr_writer_abandon(fr_writer *writer);                      /* NULL is allowed */
 fr_status fr_file_write(const char *path, const void *data, size_t size, fr_error *error); /* the same in one call */

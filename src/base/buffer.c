@@ -5,13 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool reserve(fr_buffer *buffer, size_t more)
+bool fr_buffer_reserve(fr_buffer *buffer, size_t more)
 {
     if (buffer->failed)
         return false;
-    if (more < buffer->capacity - buffer->size && buffer->data)
+    if (buffer->data && more < buffer->capacity - buffer->size)
         return true;
     size_t capacity = buffer->capacity ? buffer->capacity : 64;
+    if (more > SIZE_MAX / 4 || buffer->size > SIZE_MAX / 4) {
+        buffer->failed = true;
+        return false;
+    }
     while (capacity <= buffer->size + more)
         capacity *= 2;
     char *data = fr_realloc(buffer->data, capacity, FR_MEMORY_OTHER);
@@ -26,7 +30,7 @@ static bool reserve(fr_buffer *buffer, size_t more)
 
 void fr_buffer_append(fr_buffer *buffer, const void *data, size_t size)
 {
-    if (!reserve(buffer, size))
+    if (!fr_buffer_reserve(buffer, size))
         return;
     if (size)
         memcpy(buffer->data + buffer->size, data, size);
@@ -48,7 +52,7 @@ void fr_buffer_printf(fr_buffer *buffer, const char *format, ...)
     va_end(arguments);
     if (length < 0)
         buffer->failed = true;
-    else if (reserve(buffer, (size_t)length + 1)) {
+    else if (fr_buffer_reserve(buffer, (size_t)length + 1)) {
         vsnprintf(buffer->data + buffer->size, (size_t)length + 1, format, again);
         buffer->size += (size_t)length;
     }

@@ -6,41 +6,50 @@
 #include <stdio.h>
 #include <string.h>
 
-fr_status fr_fail(fr_error *error, fr_status status, const char *format, ...)
+/* Formatted aside first, because a caller may pass error->message itself as an argument. */
+static fr_status fill(fr_error *error, fr_status status, size_t used,
+                      char message[sizeof error->message], const char *format, va_list arguments)
 {
-    if (error) {
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(error->message, sizeof error->message, format, arguments);
-        va_end(arguments);
-        error->status = status;
-    }
+    if (used < sizeof error->message)
+        vsnprintf(message + used, sizeof error->message - used, format, arguments);
+    memcpy(error->message, message, sizeof error->message);
+    error->status = status;
     return status;
 }
 
-fr_status fr_fail_at(fr_error *error, fr_status status, const char *file, long line, const char *format, ...)
+fr_status fr_fail(fr_error *error, fr_status status, const char *format, ...)
 {
-    if (error) {
-        size_t size = sizeof error->message;
-        int used = line > 0 ? snprintf(error->message, size, "%s:%ld: ", file, line)
-                            : snprintf(error->message, size, "%s: ", file);
-        if (used > 0 && (size_t)used < size) {
-            va_list arguments;
-            va_start(arguments, format);
-            vsnprintf(error->message + used, size - (size_t)used, format, arguments);
-            va_end(arguments);
-        }
-        error->status = status;
-    }
+    if (!error)
+        return status;
+    char message[sizeof error->message];
+    va_list arguments;
+    va_start(arguments, format);
+    fill(error, status, 0, message, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+fr_status fr_fail_at(fr_error *error, fr_status status, const char *file, long line,
+                     const char *format, ...)
+{
+    if (!error)
+        return status;
+    char message[sizeof error->message];
+    int used = line > 0 ? snprintf(message, sizeof message, "%s:%ld: ", file, line)
+                        : snprintf(message, sizeof message, "%s: ", file);
+    va_list arguments;
+    va_start(arguments, format);
+    fill(error, status, used < 0 ? 0 : (size_t)used, message, format, arguments);
+    va_end(arguments);
     return status;
 }
 
 fr_status fr_fail_errno(fr_error *error, const char *action, const char *path)
 {
     int number = errno;
-    fr_status status = number == ENOMEM ? FR_NO_MEMORY : number == ENOENT || number == EISDIR || number == ENOTDIR
-                                                             ? FR_BAD_INPUT
-                                                             : FR_IO;
+    bool wrong_path = number == ENOENT || number == EISDIR || number == ENOTDIR ||
+                      number == ENAMETOOLONG || number == ELOOP;
+    fr_status status = number == ENOMEM ? FR_NO_MEMORY : wrong_path ? FR_BAD_INPUT : FR_IO;
     return fr_fail(error, status, "cannot %s %s: %s", action, path, strerror(number));
 }
 

@@ -124,8 +124,8 @@ void fr_memory_reset_peaks(void)
 
 const char *fr_memory_kind_name(fr_memory_kind kind)
 {
-    static const char *const names[FR_MEMORY_KINDS] = {"other",       "weights", "gradients", "optimizer",
-                                                       "activations", "cache",   "data"};
+    static const char *const names[FR_MEMORY_KINDS] = {
+        "other", "weights", "gradients", "optimizer", "activations", "cache", "data"};
     return (unsigned)kind < FR_MEMORY_KINDS ? names[kind] : "?";
 }
 
@@ -143,9 +143,10 @@ struct fr_arena {
     fr_memory_kind kind;
     char *chunk[CHUNKS];
     size_t size[CHUNKS];
-    size_t chunks; /* made */
+    size_t filled[CHUNKS]; /* bytes in use of the chunks before `current` */
+    size_t chunks;         /* made */
     size_t current, used;
-    size_t before; /* bytes in the chunks before `current` */
+    size_t before;     /* the sum of filled[0..current) */
     size_t peak, high; /* since creation; since reset */
 };
 
@@ -184,8 +185,7 @@ void *fr_arena_alloc(fr_arena *arena, size_t bytes)
     bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     while (arena->current >= arena->chunks || arena->size[arena->current] - arena->used < bytes) {
         if (arena->current < arena->chunks) {
-            arena->before += arena->size[arena->current];
-            arena->current++;
+            arena->before += arena->filled[arena->current++] = arena->used;
             arena->used = 0;
         }
         if (arena->current >= arena->chunks && !add_chunk(arena, bytes))
@@ -224,7 +224,7 @@ fr_arena_mark fr_arena_get_mark(const fr_arena *arena)
 void fr_arena_release(fr_arena *arena, fr_arena_mark mark)
 {
     while (arena->current > mark.chunk)
-        arena->before -= arena->size[--arena->current];
+        arena->before -= arena->filled[--arena->current];
     arena->used = mark.used;
 }
 

@@ -51,26 +51,30 @@ double fr_random_normal(uint64_t seed, uint32_t purpose, uint64_t step, uint64_t
     return radius * cos(6.283185307179586476925 * uniform(bits[2], bits[3]));
 }
 
-void fr_random_fill_normal(float *values, int64_t count, float std, uint64_t seed, uint32_t purpose, uint64_t step)
+void fr_random_fill_normal(float *values, int64_t count, float std, uint64_t seed, uint32_t purpose,
+                           uint64_t step)
 {
 #pragma omp parallel for schedule(static) num_threads(fr_threads())
     for (int64_t i = 0; i < count; i++)
         values[i] = (float)(std * fr_random_normal(seed, purpose, step, (uint64_t)i));
 }
 
-void fr_random_fill_uniform(float *values, int64_t count, float low, float high, uint64_t seed, uint32_t purpose, uint64_t step)
+void fr_random_fill_uniform(float *values, int64_t count, float low, float high, uint64_t seed,
+                            uint32_t purpose, uint64_t step)
 {
 #pragma omp parallel for schedule(static) num_threads(fr_threads())
     for (int64_t i = 0; i < count; i++)
         values[i] = low + (high - low) * (float)fr_random_uniform(seed, purpose, step, (uint64_t)i);
 }
 
-/* A balanced Feistel network over [0, 2^m), m even and 2^m >= size, walked until the value is inside. */
-uint64_t fr_random_permute(uint64_t index, uint64_t size, uint64_t seed, uint32_t purpose, uint64_t step)
+/* A balanced Feistel network over [0, 2^m), m even and 2^m >= size, walked until the value is inside. m is at least 6: over 4 or
+   16 values six rounds are visibly uneven (a network over 16 reaches even permutations only). */
+uint64_t fr_random_permute(uint64_t index, uint64_t size, uint64_t seed, uint32_t purpose,
+                           uint64_t step)
 {
     if (size < 2)
         return 0;
-    unsigned half = 1;
+    unsigned half = 3;
     while (half < 32 && (1ULL << (2 * half)) < size)
         half++;
     uint64_t mask = (1ULL << half) - 1;
