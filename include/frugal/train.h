@@ -84,12 +84,14 @@ typedef struct fr_optimizer_slot fr_optimizer_slot;
 enum { FR_OPTIMIZER_STATES = 4 };
 typedef struct fr_optimizer_kind {
     fr_kind base;
-    /* State for one parameter; slot->state[] are tensors made here (kind OPTIMIZER), NULL from the first unused one on. */
+    /* State for one parameter; slot->state[] are tensors made here (kind OPTIMIZER) and freed by the optimizer; unused ones stay NULL. */
     fr_status (*init)(fr_optimizer *optimizer, fr_optimizer_slot *slot, fr_error *error);
     /* One update of `count` slots, in order. */
     fr_status (*step)(fr_optimizer *optimizer, fr_optimizer_slot *slots, size_t count, const fr_update *update, fr_error *error);
     /* Bytes of state for a parameter, without making it: for plans. */
     size_t (*state_bytes)(const void *options, const fr_parameter *parameter);
+    /* Bytes of scratch memory that an update of this parameter needs in optimizer->scratch; the largest is allocated. NULL: none. */
+    size_t (*scratch_bytes)(const void *options, const fr_parameter *parameter);
     /* Names of the states in a checkpoint: "optimizer.NAME.PARAMETER". */
     const char *state_names[FR_OPTIMIZER_STATES];
     /* NULL: takes every parameter. Else it takes hidden matrices alone (`matrix` is set and no axis is the vocabulary), and this
@@ -107,7 +109,7 @@ struct fr_optimizer {
     fr_optimizer_slot *slots; /* one for each parameter it trains, in the model's order */
     size_t slot_count;
     fr_optimizer *fallback;   /* the AdamW beside a kind that takes matrices alone, or NULL */
-    void *own;                /* scratch memory of the kind, made in init, freed with fr_free */
+    void *scratch;
 };
 extern const fr_registry fr_optimizers; /* adamw, sgd, muon */
 
@@ -134,7 +136,7 @@ fr_status fr_optimizer_step(fr_optimizer *optimizer, double factor, double gradi
 double fr_optimizer_peak_rate(const fr_optimizer *optimizer);
 /* Register every state tensor. */
 fr_status fr_optimizer_state(fr_optimizer *optimizer, fr_state *state, fr_error *error);
-/* Bytes of state for the parameters of `model` that require a gradient, without making it. */
+/* Bytes of state and scratch for the parameters of `model` that require a gradient, without making them. */
 size_t fr_optimizer_state_bytes(const fr_optimizer_kind *kind, const void *options, const fr_model *model);
 /* Euclidean norm over all gradients, in double, in a fixed order. Not finite when a gradient is not. */
 double fr_gradient_norm(const fr_model *model);
