@@ -28,12 +28,13 @@ const fr_safetensors_entry *fr_safetensors_at(const fr_safetensors *file, size_t
 const fr_safetensors_entry *fr_safetensors_find(const fr_safetensors *file, const char *name);
 const char *fr_safetensors_metadata(const fr_safetensors *file, const char *key); /* of __metadata__, NULL: none */
 
-/* Writing: `count` entries in order; metadata as NULL-terminated pairs key, value (may be NULL). convert: each entry's data is
-   f32 on the host and stored as `dtype` unless the entry's own dtype is an integer. */
+/* Writing: `count` tensors in order, those of larger elements first; metadata as NULL-terminated pairs key, value (may be NULL).
+   Numbers are converted in chunks; the same tensors give the same bytes. */
 typedef struct fr_safetensors_item {
     const char *name;
     const fr_tensor *tensor;
-    fr_dtype stored_as; /* f32, bf16, f16 for f32 tensors; else the tensor's own */
+    fr_dtype stored_as; /* f32, bf16, f16 for f32 tensors; others are stored as they are */
+    bool transposed;    /* an f32 matrix (a, b) is stored as (b, a) */
 } fr_safetensors_item;
 /* hash (may be NULL) receives XXH3 of the whole file. */
 fr_status fr_safetensors_write(const char *path, const fr_safetensors_item *items, size_t count, const char *const *metadata,

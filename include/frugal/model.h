@@ -17,8 +17,8 @@ extern "C" {
 typedef struct fr_weight fr_weight;
 typedef struct fr_weight_kind {
     fr_kind base;
-    /* y = x W^T on the tape; x (..., in) -> (..., out). Backward follows from the operators it uses. */
-    fr_tensor *(*apply)(fr_weight *weight, fr_tape *tape, fr_tensor *x);
+    /* y = x W^T + bias on the tape; x (..., in) -> (..., out); bias (out) or NULL. Backward follows from the operators used. */
+    fr_tensor *(*apply)(fr_weight *weight, fr_tape *tape, fr_tensor *x, fr_tensor *bias);
     /* The equivalent dense matrix (out, in) f32, written into `out`. */
     fr_status (*dense)(const fr_weight *weight, float *out, fr_error *error);
     void (*destroy)(fr_weight *weight);
@@ -92,6 +92,7 @@ typedef struct fr_model_kind {
     const char *prefix;               /* of parameter names, which files may leave out: "transformer.", "model." */
     /* True for a matrix that files hold as (in, out): GPT-2's Conv1D layers. NULL: none. */
     bool (*stored_transposed)(const fr_parameter *parameter);
+    bool (*ignores_tensor)(const char *name); /* of a file: tables that the model makes itself. NULL: none */
 } fr_model_kind;
 
 struct fr_model {
@@ -135,7 +136,7 @@ fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error);
    all. The tokenizer and the model card are written by their owners. */
 fr_status fr_model_save(const fr_model *model, const char *folder, fr_dtype dtype, fr_error *error);
 
-/* For kinds: declare a parameter. init_std as in fr_parameter. Returns NULL on error. */
+/* For kinds: declare a parameter. init_std as in fr_parameter. Returns NULL on error (error->status says which). */
 fr_parameter *fr_model_add_parameter(fr_model *model, const char *name, int rank, const int64_t *shape, const fr_axis *axes,
                                      bool matrix, float init_std, fr_error *error);
 /* Declare a linear layer (out, in) and its bias: parameters NAME.weight and NAME.bias. Returns NULL on error. */
@@ -164,6 +165,9 @@ int64_t fr_cache_length(const fr_cache *cache, int64_t row);
 void fr_cache_truncate(fr_cache *cache, int64_t row, int64_t length);
 /* Keep the rows listed, in that order (strictly rising numbers), and drop the others: `rows` becomes `count`. */
 fr_status fr_cache_select(fr_cache *cache, const int64_t *rows, int64_t count, fr_error *error);
+/* Row `to_row` of `to` becomes a copy of row `from_row` of another cache of the same model: a prompt is read alone (so that what it
+   gives does not depend on its neighbours), or once for several samples, and then joins a batch. */
+fr_status fr_cache_copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, int64_t from_row, fr_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,68 @@
+/* attention.c: causal self-attention with grouped key and value heads (arXiv 2305.13245), optional
+   norms of queries and keys per head, and rotary positions; keys and values come from a cache where
+   there is one. Keys are cached rotated. */
+#include "nn/nn.h"
+
+typedef struct parts {
+    fr_tensor *query, *key, *value;
+} parts;
+
+/* x (B, T, C) -> query (B, T, H*D), key and value (B, T, Hkv*D). */
+static parts project(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x)
+{
+    if (!layer->fused)
+        return (parts){fr_linear_layer_apply(layer->query, tape, x),
+                       fr_linear_layer_apply(layer->key, tape, x),
+                       fr_linear_layer_apply(layer->value, tape, x)};
+    int64_t query = layer->heads * layer->head_dim, key = layer->kv_heads * layer->head_dim;
+    fr_tensor *all = fr_linear_layer_apply(layer->fused, tape, x);
+    return (parts){fr_slice(tape, all, 2, 0, query), fr_slice(tape, all, 2, query, query + key),
+                   fr_slice(tape, all, 2, query + key, query + 2 * key)};
+}
+
+/* Norm over each head's D: x (B, T, heads*D). */
+static fr_tensor *norm_heads(const fr_norm_layer *norm, fr_tape *tape, fr_tensor *x, int64_t heads,
+                             int64_t head_dim)
+{
+    if (!norm->weight || !x)
+        return x;
+    fr_tensor *split =
+        fr_reshape(tape, x, 4, (const int64_t[]){x->shape[0], x->shape[1], heads, head_dim});
+    return fr_reshape(tape, fr_norm_apply(norm, tape, split), 3, x->shape);
+}
+
+static fr_tensor *rotate(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
+                         int64_t heads, const fr_step *step)
+{
+    if (!layer->inverse_frequency)
+        return x;
+    return fr_rope(tape, x, step->positions, (fr_tensor *)layer->inverse_frequency, (int)heads, 1);
+}
+
+fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
+                              const fr_step *step)
+{
+    parts now = project(layer, tape, x);
+    now.query = norm_heads(&layer->query_norm, tape, now.query, layer->heads, layer->head_dim);
+    now.key = norm_heads(&layer->key_norm, tape, now.key, layer->kv_heads, layer->head_dim);
+    now.query = fr_tap(tape, rotate(layer, tape, now.query, layer->heads, step),
+                       "layers.%d.attention.q", layer->index);
+    now.key = fr_tap(tape, rotate(layer, tape, now.key, layer->kv_heads, step),
+                     "layers.%d.attention.k", layer->index);
+    now.value = fr_tap(tape, now.value, "layers.%d.attention.v", layer->index);
+
+    fr_attention_options options = {.heads = (int)layer->heads,
+                                    .kv_heads = (int)layer->kv_heads,
+                                    .scale = layer->scale,
+                                    .causal = true,
+                                    .window = layer->window,
+                                    .segments = step->segments};
+    if (step->cache &&
+        (!now.key || !now.value ||
+         !fr_cache_append(step->cache, tape, layer->index, &now.key, &now.value, &options.lengths)))
+        return NULL;
+    fr_tensor *mixed = fr_attention(tape, now.query, now.key, now.value, &options, NULL);
+    fr_tensor *out = fr_tap(tape, fr_linear_layer_apply(layer->out, tape, mixed),
+                            "layers.%d.attention.out", layer->index);
+    return fr_dropout(tape, out, layer->dropout);
+}

@@ -1,0 +1,230 @@
+/* cache.c: the keys and values of what a model has read, for decoding.
+
+   Per layer one tensor of keys and one of values, (rows, capacity, Hkv*D): the places of a row lie
+   together, and attention reads the whole block with `lengths` saying how much of each row exists.
+   New tokens stand at the right end of a batch's rows (model.h), so that attention's own rule, query
+   t of T stands at place lengths[b] - T + t, is right for ragged rows as well: padding gets a
+   place before the row's new tokens (or before its beginning), and its results are not used. */
+#include "nn/nn.h"
+
+#include <string.h>
+
+struct fr_cache {
+    int64_t rows, capacity, width; /* width: Hkv*D */
+    int64_t layers;
+    fr_tensor **keys, **values; /* per layer (rows, capacity, width) */
+    fr_tensor *lengths;         /* (rows) i32 */
+    const int32_t *counts;      /* of the step under way; NULL: all */
+    int64_t columns;            /* T of the step under way */
+};
+
+size_t fr_cache_bytes(const fr_model *model, int64_t rows, int64_t capacity)
+{
+    return (size_t)(2 * model->layers * rows * capacity * model->kv_heads * model->head_dim) *
+           sizeof(float);
+}
+
+static bool allocate(fr_cache *cache)
+{
+    cache->keys = fr_alloc_array((size_t)cache->layers, sizeof(fr_tensor *), FR_MEMORY_CACHE);
+    cache->values = fr_alloc_array((size_t)cache->layers, sizeof(fr_tensor *), FR_MEMORY_CACHE);
+    cache->lengths = fr_tensor_create(FR_I32, 1, &cache->rows, FR_MEMORY_CACHE);
+    if (!cache->keys || !cache->values || !cache->lengths)
+        return false;
+    const int64_t shape[] = {cache->rows, cache->capacity, cache->width};
+    for (int64_t i = 0; i < cache->layers; i++) {
+        cache->keys[i] = fr_tensor_create(FR_F32, 3, shape, FR_MEMORY_CACHE);
+        cache->values[i] = fr_tensor_create(FR_F32, 3, shape, FR_MEMORY_CACHE);
+        if (!cache->keys[i] || !cache->values[i])
+            return false;
+    }
+    return true;
+}
+
+fr_cache *fr_cache_create(const fr_model *model, int64_t rows, int64_t capacity, fr_error *error)
+{
+    if (rows < 1 || capacity < 1 || capacity > INT32_MAX) {
+        fr_fail(error, FR_WRONG_CALL, "a cache of %lld rows of %lld positions", (long long)rows,
+                (long long)capacity);
+        return NULL;
+    }
+    fr_cache *cache = fr_alloc(sizeof *cache, FR_MEMORY_CACHE);
+    if (cache) {
+        cache->rows = rows;
+        cache->capacity = capacity;
+        cache->layers = model->layers;
+        cache->width = model->kv_heads * model->head_dim;
+        if (allocate(cache))
+            return cache;
+    }
+    fr_cache_destroy(cache);
+    fr_fail(error, FR_NO_MEMORY, "no memory for a cache of %lld rows of %lld positions (%zu bytes)",
+            (long long)rows, (long long)capacity, fr_cache_bytes(model, rows, capacity));
+    return NULL;
+}
+
+void fr_cache_destroy(fr_cache *cache)
+{
+    if (!cache)
+        return;
+    for (int64_t i = 0; i < cache->layers; i++) {
+        if (cache->keys)
+            fr_tensor_free(cache->keys[i]);
+        if (cache->values)
+            fr_tensor_free(cache->values[i]);
+    }
+    fr_tensor_free(cache->lengths);
+    fr_free(cache->keys);
+    fr_free(cache->values);
+    fr_free(cache);
+}
+
+static int32_t *lengths(const fr_cache *cache)
+{
+    return fr_tensor_host(cache->lengths);
+}
+
+void fr_cache_clear(fr_cache *cache)
+{
+    memset(lengths(cache), 0, fr_tensor_bytes(cache->lengths));
+}
+
+int64_t fr_cache_rows(const fr_cache *cache)
+{
+    return cache->rows;
+}
+
+int64_t fr_cache_capacity(const fr_cache *cache)
+{
+    return cache->capacity;
+}
+
+int64_t fr_cache_length(const fr_cache *cache, int64_t row)
+{
+    return lengths(cache)[row];
+}
+
+void fr_cache_truncate(fr_cache *cache, int64_t row, int64_t length)
+{
+    if (length < lengths(cache)[row])
+        lengths(cache)[row] = (int32_t)(length < 0 ? 0 : length);
+}
+
+/* Move row `from` to place `to` < from; only what exists. */
+static void move_row(fr_cache *cache, int64_t to, int64_t from)
+{
+    int32_t length = lengths(cache)[from];
+    int64_t row = cache->capacity * cache->width;
+    size_t bytes = (size_t)(length * cache->width) * sizeof(float);
+    for (int64_t i = 0; i < cache->layers; i++) {
+        float *keys = fr_tensor_host(cache->keys[i]), *values = fr_tensor_host(cache->values[i]);
+        memcpy(keys + to * row, keys + from * row, bytes);
+        memcpy(values + to * row, values + from * row, bytes);
+    }
+    lengths(cache)[to] = length;
+}
+
+fr_status fr_cache_select(fr_cache *cache, const int64_t *rows, int64_t count, fr_error *error)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (rows[i] < (i ? rows[i - 1] + 1 : 0) || rows[i] >= cache->rows)
+            return fr_fail(error, FR_WRONG_CALL, "cache rows to keep must rise from 0 to %lld",
+                           (long long)cache->rows - 1);
+    for (int64_t i = 0; i < count; i++)
+        if (rows[i] != i)
+            move_row(cache, i, rows[i]);
+    cache->rows = count;
+    cache->lengths->shape[0] = count;
+    for (int64_t i = 0; i < cache->layers; i++)
+        cache->keys[i]->shape[0] = cache->values[i]->shape[0] = count;
+    return FR_OK;
+}
+
+/* ---- as layers see it ---- */
+
+static bool fits(const fr_cache *cache, fr_tape *tape, const fr_batch *batch)
+{
+    int64_t rows = batch->ids->shape[0], columns = batch->ids->shape[1];
+    if (fr_tape_records(tape) || batch->segments || rows != cache->rows) {
+        fr_tape_fail(tape, FR_WRONG_CALL,
+                     "a cache of %lld rows needs a tape without gradients and as many rows of ids "
+                     "without segments; there are %lld",
+                     (long long)cache->rows, (long long)rows);
+        return false;
+    }
+    for (int64_t b = 0; b < rows; b++) {
+        int64_t count = batch->counts ? batch->counts[b] : columns;
+        if (count < 0 || count > columns || lengths(cache)[b] + count > cache->capacity) {
+            fr_tape_fail(tape, FR_WRONG_CALL,
+                         "row %lld of the cache holds %d of %lld positions; %lld of %lld columns "
+                         "cannot be added",
+                         (long long)b, lengths(cache)[b], (long long)cache->capacity,
+                         (long long)count, (long long)columns);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Column t of row b stands at place lengths[b] - T + t; padding before the row's beginning at 0. */
+static fr_tensor *places(const fr_cache *cache, fr_tape *tape)
+{
+    fr_tensor *positions =
+        fr_tape_tensor(tape, FR_I32, 2, (const int64_t[]){cache->rows, cache->columns});
+    int32_t *numbers = positions ? fr_tensor_host(positions) : NULL;
+    if (numbers)
+        for (int64_t b = 0; b < cache->rows; b++)
+            for (int64_t t = 0; t < cache->columns; t++) {
+                int64_t place = lengths(cache)[b] - cache->columns + t;
+                numbers[b * cache->columns + t] = (int32_t)(place < 0 ? 0 : place);
+            }
+    return positions;
+}
+
+bool fr_cache_begin(fr_cache *cache, fr_tape *tape, const fr_batch *batch, fr_tensor **positions)
+{
+    if (!fits(cache, tape, batch))
+        return false;
+    cache->counts = batch->counts;
+    cache->columns = batch->ids->shape[1];
+    for (int64_t b = 0; b < cache->rows; b++)
+        lengths(cache)[b] += (int32_t)(batch->counts ? batch->counts[b] : cache->columns);
+    *positions = batch->positions ? batch->positions : places(cache, tape);
+    return *positions != NULL;
+}
+
+/* Copy the last counts[b] columns of each row behind what the row held. */
+static void store(const fr_cache *cache, fr_tensor *all, const fr_tensor *now)
+{
+    const float *from = fr_tensor_host(now);
+    float *to = fr_tensor_host(all);
+    if (!from)
+        return; /* a shape-only tape */
+    int64_t width = cache->width;
+    for (int64_t b = 0; b < cache->rows; b++) {
+        int64_t count = cache->counts ? cache->counts[b] : cache->columns;
+        int64_t begin = lengths(cache)[b] - count;
+        memcpy(to + (b * cache->capacity + begin) * width,
+               from + ((b + 1) * cache->columns - count) * width,
+               (size_t)(count * width) * sizeof(float));
+    }
+}
+
+bool fr_cache_append(fr_cache *cache, fr_tape *tape, int layer, fr_tensor **keys,
+                     fr_tensor **values, fr_tensor **existing)
+{
+    const int64_t shape[] = {cache->rows, cache->columns, cache->width};
+    const fr_tensor *parts[] = {*keys, *values};
+    for (int i = 0; i < 2; i++)
+        if (parts[i]->rank != 3 || memcmp(parts[i]->shape, shape, sizeof shape) != 0) {
+            fr_tape_fail(tape, FR_WRONG_CALL,
+                         "layer %d: a replaced key or value does not fit the cache", layer);
+            return false;
+        }
+    store(cache, cache->keys[layer], *keys);
+    store(cache, cache->values[layer], *values);
+    *keys = cache->keys[layer];
+    *values = cache->values[layer];
+    *existing = cache->lengths;
+    return true;
+}

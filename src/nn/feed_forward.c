@@ -1,0 +1,38 @@
+/* feed_forward.c: the position-wise feed-forward layer, plain (down f(up x), arXiv 1706.03762) or
+   gated (down (f(gate x) * up x), arXiv 2002.05202). */
+#include "nn/nn.h"
+
+const char *const fr_activation_names[] = {"gelu_new", "gelu", "gelu_pytorch_tanh",
+                                           "silu",     "relu", NULL};
+
+fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation)
+{
+    switch (activation) {
+    case FR_ACTIVATION_GELU:
+        return fr_gelu(tape, x);
+    case FR_ACTIVATION_SILU:
+        return fr_silu(tape, x);
+    case FR_ACTIVATION_RELU:
+        return fr_relu(tape, x);
+    case FR_ACTIVATION_GELU_NEW:
+    case FR_ACTIVATION_GELU_TANH:
+        break;
+    }
+    return fr_gelu_tanh(tape, x); /* two names of one function */
+}
+
+fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x)
+{
+    fr_tensor *inner = fr_linear_layer_apply(layer->up, tape, x);
+    if (layer->gate) {
+        fr_tensor *gate = fr_linear_layer_apply(layer->gate, tape, x);
+        inner = layer->activation == FR_ACTIVATION_SILU
+                    ? fr_swiglu(tape, gate, inner)
+                    : fr_multiply(tape, fr_activate(tape, gate, layer->activation), inner);
+    } else {
+        inner = fr_activate(tape, inner, layer->activation);
+    }
+    fr_tensor *out = fr_linear_layer_apply(layer->down, tape, inner);
+    out = fr_tap(tape, out, "layers.%d.feed_forward.out", layer->index);
+    return fr_dropout(tape, out, layer->dropout);
+}

@@ -1,0 +1,94 @@
+/* nn.h: the layers that models are built from.
+
+   A layer is a small struct of parameters and numbers, filled by a model's `build`, and a function
+   that applies it on a tape. Letters: B rows, T positions, C width, H heads, D head width. */
+#ifndef FRUGAL_NN_H
+#define FRUGAL_NN_H
+
+#include "frugal/model.h"
+
+/* ---- norms ---- */
+
+typedef struct fr_norm_layer {
+    fr_parameter *weight;
+    fr_parameter *bias; /* NULL: root mean square norm; else layer norm */
+    float eps;
+} fr_norm_layer;
+
+/* Declare NAME.weight (ones) and, with `bias`, NAME.bias (zeros) over an axis of `width`. */
+fr_status fr_norm_declare(fr_norm_layer *layer, fr_model *model, const char *name, int64_t width,
+                          fr_axis axis, bool bias, double eps, fr_error *error);
+/* x (..., width) -> the same shape. */
+fr_tensor *fr_norm_apply(const fr_norm_layer *layer, fr_tape *tape, fr_tensor *x);
+
+/* ---- weight forms ---- */
+
+fr_weight *fr_dense_create(fr_parameter *parameter); /* NULL: no memory */
+void fr_linear_layer_destroy(fr_linear_layer *layer);
+
+/* ---- positions ---- */
+
+/* Inverse frequencies of the rotary embedding, (D/2) f32, freed with fr_tensor_free. NULL: none. */
+fr_tensor *fr_rope_frequencies(int64_t head_dim, double theta);
+
+/* ---- attention ---- */
+
+/* What a layer must know of the call besides its input. */
+typedef struct fr_step {
+    fr_tensor *positions; /* (B, T) i32, or NULL: 0..T-1 */
+    fr_tensor *segments;  /* (B, T) i32, or NULL */
+    fr_cache *cache;      /* opened by fr_cache_begin, or NULL */
+} fr_step;
+
+typedef struct fr_attention_layer {
+    fr_linear_layer *query, *key, *value; /* C -> H*D, Hkv*D, Hkv*D */
+    fr_linear_layer *fused;               /* instead of the three: C -> (H + 2 Hkv) * D */
+    fr_linear_layer *out;                 /* H*D -> C */
+    fr_norm_layer query_norm, key_norm;   /* over each head's D; weight NULL: none */
+    const fr_tensor *inverse_frequency;   /* rotary positions; NULL: none */
+    int64_t heads, kv_heads, head_dim;
+    float scale;   /* of the scores; 0: 1 / sqrt(D) */
+    int window;    /* 0: no limit */
+    float dropout; /* of the result */
+    int index;     /* number of the layer: names its taps and its part of the cache */
+} fr_attention_layer;
+
+/* Causal self-attention: x (B, T, C) -> (B, T, C). Taps layers.N.attention.{q,k,v,out}. */
+fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
+                              const fr_step *step);
+
+/* ---- feed-forward ---- */
+
+typedef enum fr_activation {
+    FR_ACTIVATION_GELU_NEW,
+    FR_ACTIVATION_GELU,
+    FR_ACTIVATION_GELU_TANH,
+    FR_ACTIVATION_SILU,
+    FR_ACTIVATION_RELU
+} fr_activation;
+/* Hugging Face's names in the order of fr_activation, NULL-terminated: choices of an option. */
+extern const char *const fr_activation_names[];
+fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation);
+
+typedef struct fr_feed_forward_layer {
+    fr_linear_layer *up, *down; /* C -> F -> C */
+    fr_linear_layer *gate;      /* C -> F; NULL: down(f(up x)), else down(f(gate x) * up x) */
+    fr_activation activation;
+    float dropout; /* of the result */
+    int index;
+} fr_feed_forward_layer;
+
+/* x (..., C) -> (..., C). Taps layers.N.feed_forward.out. */
+fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x);
+
+/* ---- the cache, as layers see it ---- */
+
+/* Open a step: check the batch against the cache, count the new tokens in, and say where they stand:
+   *positions is batch->positions or made here. False with the tape's error set. */
+bool fr_cache_begin(fr_cache *cache, fr_tape *tape, const fr_batch *batch, fr_tensor **positions);
+/* Store a layer's new keys and values (B, T, Hkv*D) and put all that it holds in their place: (B,
+   capacity, Hkv*D), of which `existing` (B) says how many there are. False with the tape's error set. */
+bool fr_cache_append(fr_cache *cache, fr_tape *tape, int layer, fr_tensor **keys,
+                     fr_tensor **values, fr_tensor **existing);
+
+#endif
