@@ -49,6 +49,8 @@ typedef struct fr_sizing {
 } fr_sizing;
 /* FR_BAD_INPUT when the budget is too small for even the smallest model to see anything. */
 fr_status fr_sizing_choose(const fr_sizing_request *request, fr_sizing *sizing, fr_error *error);
+/* FLOP/s that a training step of a model of this width is expected to reach on the machine. */
+double fr_sizing_rate(int64_t hidden, const fr_machine *machine);
 /* A recipe for `frugal train` with these sizes on the data in `data_folder` (written by `frugal data`). */
 void fr_sizing_write_recipe(const fr_sizing *sizing, const fr_budget *training,
                             const char *data_folder, int64_t seed, fr_buffer *recipe);

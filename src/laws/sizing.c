@@ -49,10 +49,10 @@ static double flops_per_token(const fr_sizing *sizing, int64_t vocabulary)
 
 /* The share of the machine's GEMM rate that a whole training step reaches: narrow models spend more of their time outside of
    matrix products. Measured by bench/train at the widths of the ladder. */
-static double expected_share(int64_t hidden)
+double fr_sizing_rate(int64_t hidden, const fr_machine *machine)
 {
     double width = (double)hidden;
-    return 0.85 * width / (width + 110);
+    return 0.85 * width / (width + 110) * machine->gemm_flops;
 }
 
 /* Training keeps weights, gradients, two moments (16 bytes) and a micro-batch's activations. */
@@ -78,7 +78,7 @@ static void choose_batch(fr_sizing *sizing, int64_t text_tokens)
 static void work_out(fr_sizing *sizing, const fr_sizing_request *request)
 {
     sizing->flops_per_token = flops_per_token(sizing, request->vocabulary);
-    sizing->flops_per_second = expected_share(sizing->hidden) * request->machine->gemm_flops;
+    sizing->flops_per_second = fr_sizing_rate(sizing->hidden, request->machine);
     switch (request->budget.kind) {
     case FR_BUDGET_SECONDS:
         sizing->flops = request->budget.amount * sizing->flops_per_second;
