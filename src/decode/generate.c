@@ -1,0 +1,349 @@
+/* generate.c: text that continues prompts.
+
+   A row's text must not depend on its neighbours. Sums in matrix products may come in another order when the number of rows
+   changes, so
+
+       - a prompt is read alone, in pieces of CHUNK tokens: every shape depends on the row itself. Equal prompts (several
+         samples of one) are read once;
+       - then up to GROUP rows take each step together, so that the weights, whose reading is what a step costs, are read once
+         for all of them. GROUP is within the reach of the kernel for few rows, which sums every row alike, however many there
+         are.
+
+   More prompts than GROUP are done group after group, which also bounds the cache's memory. Nothing is allocated by us per
+   token. */
+#include "decode/stream.h"
+
+#include <string.h>
+
+enum { CHUNK = 512, GROUP = 8 };
+
+typedef struct row {
+    int64_t number; /* in the caller's list */
+    int32_t *ids;   /* prompt and what was made; room for all that may come */
+    size_t count, most;
+    text_stream stream;
+    fr_generate_row info;
+    bool done;
+} row;
+
+typedef struct generation {
+    fr_model *model;
+    const fr_tokenizer *tokenizer;
+    const fr_sampling_options *options;
+    fr_generate_callback *callback;
+    void *context;
+    fr_sampler *sampler;
+    fr_tape *tape;
+    fr_cache *reader; /* one row: reads prompts */
+    fr_cache *cache;  /* the group's */
+    float *logits;    /* (V): of the last prompt's last token */
+    row rows[GROUP];  /* of the group */
+    size_t row_count;
+    fr_generate_result result;
+} generation;
+
+const char *fr_generate_end_name(fr_generate_end end)
+{
+    static const char *const names[] = {"end_of_text", "stop", "max_tokens", "context", "caller"};
+    return (size_t)end < sizeof names / sizeof *names ? names[end] : "unknown";
+}
+
+/* ---- prompts ------------------------------------------------------------------------------------------- */
+
+static int32_t beginning(const generation *g)
+{
+    if (g->model->bos >= 0)
+        return (int32_t)g->model->bos;
+    int32_t end = fr_tokenizer_end_of_text(g->tokenizer);
+    return end >= 0 ? end : (int32_t)g->model->eos;
+}
+
+/* Ids of a prompt, checked against the model. */
+static fr_status encode_prompt(const generation *g, const char *prompt, size_t number, fr_ids *ids,
+                               fr_error *error)
+{
+    fr_ids_clear(ids);
+    FR_TRY(fr_tokenizer_encode(g->tokenizer, prompt, strlen(prompt), FR_ENCODE_ADD_SPECIAL, ids,
+                               error));
+    for (size_t i = 0; i < ids->count; i++)
+        if (ids->ids[i] >= g->model->vocabulary)
+            return fr_fail(error, FR_BAD_INPUT,
+                           "prompt %zu: the tokenizer gives id %d, the model knows %lld ids",
+                           number + 1, (int)ids->ids[i], (long long)g->model->vocabulary);
+    if (ids->count == 0 && beginning(g) < 0)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "prompt %zu is empty and the model has no token to begin a text with",
+                       number + 1);
+    if ((int64_t)ids->count >= g->model->max_positions)
+        return fr_fail(
+            error, FR_BAD_INPUT,
+            "prompt %zu has %zu tokens; the model's context of %lld leaves no room to go on",
+            number + 1, ids->count, (long long)g->model->max_positions);
+    return FR_OK;
+}
+
+static fr_status begin_row(generation *g, row *r, size_t number, const fr_ids *ids, fr_error *error)
+{
+    int64_t prompt = ids->count ? (int64_t)ids->count : 1, room = g->model->max_positions - prompt;
+    if (g->options->max_tokens > 0 && g->options->max_tokens < room)
+        room = g->options->max_tokens;
+    r->number = (int64_t)number;
+    r->most = (size_t)(prompt + room);
+    r->count = (size_t)prompt;
+    r->stream.stop = &g->options->stop;
+    r->info.prompt_tokens = prompt;
+    r->ids = fr_alloc_array(r->most, sizeof *r->ids, FR_MEMORY_OTHER);
+    if (!r->ids)
+        return fr_fail(error, FR_NO_MEMORY, "prompt %zu: no memory for %zu tokens", number + 1,
+                       r->most);
+    r->ids[0] = beginning(g);
+    if (ids->count)
+        memcpy(r->ids, ids->ids, ids->count * sizeof *r->ids);
+    return FR_OK;
+}
+
+/* ---- a token of a row -------------------------------------------------------------------------------------- */
+
+static void give_text(generation *g, row *r)
+{
+    if (r->stream.ready.size == 0 || !g->callback)
+        return;
+    if (!g->callback(g->context, r->number, r->stream.ready.data, r->stream.ready.size)) {
+        r->done = true;
+        r->info.end = FR_END_CALLER;
+    }
+}
+
+/* End a row: what was held back comes out. A row that its caller ended is not asked again. */
+static void end_row(generation *g, row *r, fr_generate_end end)
+{
+    if (r->done)
+        return;
+    r->done = true;
+    r->info.end = end;
+    text_stream_end(&r->stream);
+    if (r->stream.ready.size > 0 && g->callback)
+        g->callback(g->context, r->number, r->stream.ready.data, r->stream.ready.size);
+}
+
+static bool ends_text(const generation *g, int32_t id)
+{
+    for (size_t i = 0; i < g->model->end_count; i++)
+        if (id == g->model->end_ids[i])
+            return true;
+    return id == g->model->eos || id == fr_tokenizer_end_of_text(g->tokenizer);
+}
+
+/* Choose the row's next token from its logits (V), and give out what text that settles. */
+static fr_status next_token(generation *g, row *r, const float *logits, fr_error *error)
+{
+    int32_t id =
+        fr_sampler_pick(g->sampler, logits, r->ids, r->count, r->number, (int64_t)r->count);
+    if (id < 0)
+        return fr_fail(error, FR_NUMERIC,
+                       "prompt %lld, token %zu: the model's logits are not finite",
+                       (long long)r->number + 1, r->count);
+    r->info.new_tokens++;
+    if (ends_text(g, id)) {
+        end_row(g, r, FR_END_OF_TEXT);
+        return FR_OK;
+    }
+    r->ids[r->count++] = id;
+    size_t size = 0;
+    const char *bytes = fr_tokenizer_is_special(g->tokenizer, id)
+                            ? NULL
+                            : fr_tokenizer_bytes(g->tokenizer, id, &size);
+    bool stopped = bytes && text_stream_push(&r->stream, bytes, size);
+    if (bytes)
+        give_text(g, r);
+    if (stopped)
+        end_row(g, r, FR_END_STOP);
+    else if (r->count == r->most)
+        end_row(g, r,
+                (int64_t)r->count == g->model->max_positions ? FR_END_CONTEXT : FR_END_TOKENS);
+    if (r->stream.pending.failed || r->stream.ready.failed)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for the text of prompt %lld",
+                       (long long)r->number + 1);
+    return FR_OK;
+}
+
+/* ---- running the model ------------------------------------------------------------------------------------------ */
+
+/* Read all of a row's ids into the reader; g->logits receives those of the last one. */
+static fr_status read_prompt(generation *g, const row *r, fr_error *error)
+{
+    fr_cache_clear(g->reader);
+    fr_tensor *logits = NULL;
+    for (size_t done = 0; done < r->count;) {
+        size_t count = r->count - done < CHUNK ? r->count - done : CHUNK;
+        fr_tape_reset(g->tape, 0);
+        fr_batch batch = {.ids = fr_tape_input(g->tape, FR_I32, 2, (int64_t[]){1, (int64_t)count},
+                                               r->ids + done)};
+        fr_tensor *hidden = fr_model_hidden(g->model, g->tape, &batch, g->reader);
+        done += count;
+        if (done ==
+            r->count) /* of the last position alone: the logits of a whole prompt would be large */
+            logits =
+                fr_linear(g->tape, fr_slice(g->tape, hidden, 1, (int64_t)count - 1, (int64_t)count),
+                          g->model->head->value, NULL);
+        FR_TRY(fr_tape_check(g->tape, error));
+        if (fr_interrupted())
+            return FR_OK;
+    }
+    memcpy(g->logits, fr_tensor_host(logits), (size_t)g->model->vocabulary * sizeof *g->logits);
+    return FR_OK;
+}
+
+static bool same_prompt(const row *a, const row *b)
+{
+    return a->info.prompt_tokens == b->info.prompt_tokens &&
+           memcmp(a->ids, b->ids, (size_t)a->info.prompt_tokens * sizeof *a->ids) == 0;
+}
+
+/* Read the group's prompts, put them into the cache and make each row's first token. */
+static fr_status read_prompts(generation *g, fr_error *error)
+{
+    double start = fr_seconds();
+    for (size_t i = 0; i < g->row_count && !fr_interrupted(); i++) {
+        row *r = &g->rows[i];
+        if (i == 0 || !same_prompt(r, &g->rows[i - 1])) {
+            FR_TRY(read_prompt(g, r, error));
+            if (fr_interrupted())
+                break;
+        }
+        FR_TRY(fr_cache_copy_row(g->cache, (int64_t)i, g->reader, 0, error));
+        FR_TRY(next_token(g, r, g->logits, error));
+    }
+    g->result.prompt_seconds += fr_seconds() - start;
+    return FR_OK;
+}
+
+/* Drop finished rows from the cache; `active` lists the rows that its rows stand for. */
+static fr_status drop_finished(generation *g, row **active, int64_t *count, fr_error *error)
+{
+    int64_t kept[GROUP], left = 0;
+    for (int64_t i = 0; i < *count; i++)
+        if (!active[i]->done) {
+            kept[left] = i;
+            active[left++] = active[i];
+        }
+    if (left > 0 && left < *count)
+        FR_TRY(fr_cache_select(g->cache, kept, left, error));
+    *count = left;
+    return FR_OK;
+}
+
+/* Steps of all unfinished rows together until none is left. */
+static fr_status decode_group(generation *g, fr_error *error)
+{
+    double start = fr_seconds();
+    row *active[GROUP];
+    int64_t count = (int64_t)g->row_count;
+    for (int64_t i = 0; i < count; i++)
+        active[i] = &g->rows[i];
+    FR_TRY(drop_finished(g, active, &count, error));
+    while (count > 0 && !fr_interrupted()) {
+        int32_t ids[GROUP];
+        for (int64_t i = 0; i < count; i++)
+            ids[i] = active[i]->ids[active[i]->count - 1];
+        fr_tape_reset(g->tape, 0);
+        fr_batch batch = {.ids = fr_tape_input(g->tape, FR_I32, 2, (int64_t[]){count, 1}, ids)};
+        fr_tensor *logits = fr_model_logits(g->model, g->tape, &batch, g->cache);
+        FR_TRY(fr_tape_check(g->tape, error));
+        const float *numbers = fr_tensor_host(logits);
+        for (int64_t i = 0; i < count; i++)
+            FR_TRY(next_token(g, active[i], numbers + i * g->model->vocabulary, error));
+        FR_TRY(drop_finished(g, active, &count, error));
+    }
+    g->result.decode_seconds += fr_seconds() - start;
+    return FR_OK;
+}
+
+/* ---- groups --------------------------------------------------------------------------------------------------------- */
+
+static fr_status make_caches(generation *g, fr_error *error)
+{
+    int64_t longest = 1, most = 1;
+    for (size_t i = 0; i < g->row_count; i++) {
+        longest = g->rows[i].info.prompt_tokens > longest ? g->rows[i].info.prompt_tokens : longest;
+        most = (int64_t)g->rows[i].most > most ? (int64_t)g->rows[i].most : most;
+    }
+    g->reader = fr_cache_create(g->model, 1, longest, error);
+    g->cache = g->reader ? fr_cache_create(g->model, (int64_t)g->row_count, most, error) : NULL;
+    return g->cache ? FR_OK : error ? error->status : FR_NO_MEMORY;
+}
+
+static void end_group(generation *g)
+{
+    for (size_t i = 0; i < g->row_count; i++) {
+        g->result.prompt_tokens += g->rows[i].info.prompt_tokens;
+        g->result.new_tokens += g->rows[i].info.new_tokens;
+        fr_free(g->rows[i].ids);
+        text_stream_free(&g->rows[i].stream);
+    }
+    g->row_count = 0;
+    fr_cache_destroy(g->reader);
+    fr_cache_destroy(g->cache);
+    g->reader = g->cache = NULL;
+}
+
+static fr_status run_group(generation *g, const char *const *prompts, size_t first, size_t count,
+                           fr_ids *ids, fr_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        FR_TRY(encode_prompt(g, prompts[first + i], first + i, ids, error));
+        g->rows[i] = (row){0};
+        g->row_count = i + 1;
+        FR_TRY(begin_row(g, &g->rows[i], first + i, ids, error));
+    }
+    FR_TRY(make_caches(g, error));
+    FR_TRY(read_prompts(g, error));
+    FR_TRY(decode_group(g, error));
+    if (!fr_interrupted())
+        return FR_OK;
+    for (size_t i = 0; i < count; i++)
+        end_row(g, &g->rows[i], FR_END_CALLER);
+    return fr_fail(error, FR_INTERRUPTED, "generation was interrupted");
+}
+
+static fr_status prepare(generation *g, fr_error *error)
+{
+    fr_tape_options tape = {.mode = FR_TAPE_NO_GRAD};
+    FR_TRY(fr_sampler_create(&g->sampler, g->model->vocabulary, g->options, error));
+    g->tape = fr_tape_create(&tape, error);
+    g->logits = fr_alloc_array((size_t)g->model->vocabulary, sizeof *g->logits, FR_MEMORY_OTHER);
+    if (!g->tape || !g->logits)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for generation");
+    return FR_OK;
+}
+
+fr_status fr_generate(fr_model *model, const fr_tokenizer *tokenizer, const char *const *prompts,
+                      size_t count, const fr_sampling_options *options,
+                      fr_generate_callback *callback, void *context, fr_generate_row *rows,
+                      fr_generate_result *result, fr_error *error)
+{
+    generation g = {.model = model,
+                    .tokenizer = tokenizer,
+                    .options = options,
+                    .callback = callback,
+                    .context = context};
+    fr_ids ids = {0};
+    fr_status status = prepare(&g, error);
+    /* A bad prompt is found before any text comes out. */
+    for (size_t i = 0; i < count && status == FR_OK; i++)
+        status = encode_prompt(&g, prompts[i], i, &ids, error);
+    for (size_t first = 0; first < count && status == FR_OK; first += GROUP) {
+        size_t group = count - first < GROUP ? count - first : GROUP;
+        status = run_group(&g, prompts, first, group, &ids, error);
+        for (size_t i = 0; rows && i < g.row_count; i++)
+            rows[first + i] = g.rows[i].info;
+        end_group(&g);
+    }
+    fr_ids_free(&ids);
+    fr_free(g.logits);
+    fr_tape_destroy(g.tape);
+    fr_sampler_destroy(g.sampler);
+    if (result)
+        *result = g.result;
+    return status;
+}
