@@ -9,10 +9,11 @@ extern "C" {
 #endif
 
 typedef struct fr_machine {
-    int threads;             /* that the figures hold for: fr_threads() */
-    const char *isa;         /* "v4", "v3", "v2", "baseline": which kernels run */
-    double gemm_flops;       /* per second, f32, at a shape that is typical of training (2048 x 512 x 1536) */
-    double stream_bytes;     /* per second, read + written, copying arrays larger than the caches */
+    int threads;     /* that the figures hold for: fr_threads() */
+    const char *isa; /* "v4", "v3", "v2", "baseline": which kernels run */
+    double
+        gemm_flops; /* per second, f32, at a shape that is typical of training (2048 x 512 x 1536) */
+    double stream_bytes; /* per second, read + written, copying arrays larger than the caches */
 } fr_machine;
 
 /* Measure for about `seconds` (0.3 is enough for 5 %): the best of several runs, because other work on the machine only ever

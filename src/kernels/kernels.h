@@ -40,9 +40,11 @@ typedef struct fr_rope_shape {
 /* Attention: masks and their meaning are those of fr_attention_options in operators.h. */
 typedef struct fr_attention_shape {
     int64_t batch, queries, keys, heads, kv_heads, head_width; /* B, T, S, H, Hkv, D */
-    int64_t q_stride, k_stride, v_stride, out_stride; /* floats from one position to the next; 0: dense (H*D, Hkv*D) */
-    int64_t k_batch_stride, v_batch_stride; /* floats from one batch row of keys or values to the next; 0: S * stride */
-    float scale;                            /* 0: 1 / sqrt(D) */
+    int64_t q_stride, k_stride, v_stride,
+        out_stride; /* floats from one position to the next; 0: dense (H*D, Hkv*D) */
+    int64_t k_batch_stride,
+        v_batch_stride; /* floats from one batch row of keys or values to the next; 0: S * stride */
+    float scale;        /* 0: 1 / sqrt(D) */
     bool causal;
     int64_t window;          /* 0: none */
     const int32_t *segments; /* (B, T), S == T, or NULL */
@@ -53,7 +55,7 @@ typedef struct fr_attention_shape {
 typedef struct fr_adamw_step {
     float rate, beta1, beta2, eps, weight_decay;
     float correction1, correction2; /* 1 - beta1^t, 1 - beta2^t */
-    float gradient_scale;           /* the gradient is multiplied by it first (clipping, averaging) */
+    float gradient_scale; /* the gradient is multiplied by it first (clipping, averaging) */
 } fr_adamw_step;
 
 typedef struct fr_sgd_step {
@@ -69,7 +71,8 @@ typedef struct fr_kernels {
     /* out[i] = a[i] + b[i % inner]; a, out (count), b (inner); inner == count: same shape, 1: one element. */
     void (*add)(float *out, const float *a, const float *b, int64_t count, int64_t inner);
     /* out[i] = a[i] * b[i % inner], added to out when `accumulate`. */
-    void (*multiply)(float *out, const float *a, const float *b, int64_t count, int64_t inner, bool accumulate);
+    void (*multiply)(float *out, const float *a, const float *b, int64_t count, int64_t inner,
+                     bool accumulate);
     /* out[i] = x[i] * factor */
     void (*scale)(float *out, const float *x, float factor, int64_t count);
     /* y[i] += x[i] * factor */
@@ -78,98 +81,114 @@ typedef struct fr_kernels {
     void (*copy)(float *out, const float *x, int64_t count);
     /* y[i] = x[i] is kept and scaled by 1 / (1 - p), or zeroed with probability p: decided by Philox (seed, dropout, step,
        call << 40 | i / 4), so that backward is the same call on dy. In place allowed when not accumulating. */
-    void (*dropout)(float *y, const float *x, float p, uint64_t seed, uint64_t step, uint64_t call, int64_t count,
-                    bool accumulate);
+    void (*dropout)(float *y, const float *x, float p, uint64_t seed, uint64_t step, uint64_t call,
+                    int64_t count, bool accumulate);
 
     /* ---- activations (activation.c) ---- */
     void (*activation_forward)(fr_activation kind, float *y, const float *x, int64_t count);
-    void (*activation_backward)(fr_activation kind, float *dx, const float *dy, const float *x, int64_t count,
-                                bool accumulate);
+    void (*activation_backward)(fr_activation kind, float *dx, const float *dy, const float *x,
+                                int64_t count, bool accumulate);
     /* y = silu(gate) * up */
     void (*swiglu_forward)(float *y, const float *gate, const float *up, int64_t count);
-    void (*swiglu_backward)(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
-                            int64_t count, bool accumulate_gate, bool accumulate_up);
+    void (*swiglu_backward)(float *dgate, float *dup, const float *dy, const float *gate,
+                            const float *up, int64_t count, bool accumulate_gate,
+                            bool accumulate_up);
 
     /* ---- reductions (reduce.c); the sums of one element's terms are in double ---- */
     double (*sum)(const float *x, int64_t count);
     double (*sum_of_squares)(const float *x, int64_t count);
     double (*dot)(const float *a, const float *b, int64_t count);
     bool (*has_nonfinite)(const float *x, int64_t count);
-    int64_t (*argmax)(const float *x, int64_t count); /* the first of the largest; NaN never wins; 0 when count is 0 */
+    int64_t (*argmax)(
+        const float *x,
+        int64_t count); /* the first of the largest; NaN never wins; 0 when count is 0 */
     /* out[j] = sum over rows of x[row * inner + j]: gradient of a bias, or of b in add; x (count), out (inner). */
     void (*sum_rows)(float *out, const float *x, int64_t count, int64_t inner, bool accumulate);
     /* The same over x * y: gradient of b in multiply. */
-    void (*dot_rows)(float *out, const float *x, const float *y, int64_t count, int64_t inner, bool accumulate);
+    void (*dot_rows)(float *out, const float *x, const float *y, int64_t count, int64_t inner,
+                     bool accumulate);
     /* x (outer, axis, inner) -> out (outer, inner): factor * sum over the middle axis. */
-    void (*sum_axis)(float *out, const float *x, int64_t outer, int64_t axis, int64_t inner, float factor);
+    void (*sum_axis)(float *out, const float *x, int64_t outer, int64_t axis, int64_t inner,
+                     float factor);
     /* dx (outer, axis, inner) = factor * dy (outer, inner), repeated along the middle axis. */
-    void (*broadcast_axis)(float *dx, const float *dy, int64_t outer, int64_t axis, int64_t inner, float factor,
-                           bool accumulate);
+    void (*broadcast_axis)(float *dx, const float *dy, int64_t outer, int64_t axis, int64_t inner,
+                           float factor, bool accumulate);
 
     /* ---- norms (norm.c): x, y, dx, dy (rows, width); weight, bias (width); mean, rstd (rows) ---- */
-    void (*layer_norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *weight, const float *bias,
-                               float eps, int64_t rows, int64_t width); /* bias, mean and rstd may be NULL */
-    void (*layer_norm_backward)(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
-                                const float *weight, const float *mean, const float *rstd, int64_t rows, int64_t width,
-                                bool accumulate);
-    void (*rms_norm_forward)(float *y, float *rstd, const float *x, const float *weight, float eps, int64_t rows,
-                             int64_t width); /* rstd may be NULL */
-    void (*rms_norm_backward)(float *dx, float *dweight, const float *dy, const float *x, const float *weight,
-                              const float *rstd, int64_t rows, int64_t width, bool accumulate);
+    void (*layer_norm_forward)(float *y, float *mean, float *rstd, const float *x,
+                               const float *weight, const float *bias, float eps, int64_t rows,
+                               int64_t width); /* bias, mean and rstd may be NULL */
+    void (*layer_norm_backward)(float *dx, float *dweight, float *dbias, const float *dy,
+                                const float *x, const float *weight, const float *mean,
+                                const float *rstd, int64_t rows, int64_t width, bool accumulate);
+    void (*rms_norm_forward)(float *y, float *rstd, const float *x, const float *weight, float eps,
+                             int64_t rows, int64_t width); /* rstd may be NULL */
+    void (*rms_norm_backward)(float *dx, float *dweight, const float *dy, const float *x,
+                              const float *weight, const float *rstd, int64_t rows, int64_t width,
+                              bool accumulate);
 
     /* ---- softmax and cross-entropy (softmax.c): x, y (rows, width); in place allowed forward ---- */
     void (*softmax_forward)(float *y, const float *x, int64_t rows, int64_t width);
-    void (*softmax_backward)(float *dx, const float *dy, const float *y, int64_t rows, int64_t width, bool accumulate);
+    void (*softmax_backward)(float *dx, const float *dy, const float *y, int64_t rows,
+                             int64_t width, bool accumulate);
     void (*log_softmax_forward)(float *y, const float *x, int64_t rows, int64_t width);
-    void (*log_softmax_backward)(float *dx, const float *dy, const float *y, int64_t rows, int64_t width,
-                                 bool accumulate);
+    void (*log_softmax_backward)(float *dx, const float *dy, const float *y, int64_t rows,
+                                 int64_t width, bool accumulate);
     /* per_row[i] = -log softmax(logits[i])[targets[i]], 0 where targets[i] is FR_IGNORE (-100). When `dlogits` is not NULL it
        receives scale * weights[i] * (softmax(logits[i]) - onehot(targets[i])), zeros for ignored rows; it may be `logits`
        itself. weights (rows) may be NULL: all one. Targets must lie in [0, width) or be FR_IGNORE. */
-    void (*cross_entropy)(float *per_row, float *dlogits, const float *logits, const int32_t *targets,
-                          const float *weights, float scale, int64_t rows, int64_t width);
+    void (*cross_entropy)(float *per_row, float *dlogits, const float *logits,
+                          const int32_t *targets, const float *weights, float scale, int64_t rows,
+                          int64_t width);
 
     /* ---- rows by index (gather.c): weight (V, C), ids (N), out, x (N, C); ids must lie in [0, V) ---- */
-    void (*gather_rows)(float *out, const void *weight, fr_dtype dtype, const int32_t *ids, int64_t count, int64_t width);
+    void (*gather_rows)(float *out, const void *weight, fr_dtype dtype, const int32_t *ids,
+                        int64_t count, int64_t width);
     /* out[ids[i]] += x[i], in the order of i. */
-    void (*scatter_add_rows)(float *out, const float *x, const int32_t *ids, int64_t count, int64_t width);
+    void (*scatter_add_rows)(float *out, const float *x, const int32_t *ids, int64_t count,
+                             int64_t width);
 
     /* ---- copies (copy.c), any element of `size` bytes (1, 2, 4, 8) unless f32 ---- */
     /* in (outer, A, middle, B, inner) -> out (outer, B, middle, A, inner). */
-    void (*transpose)(void *out, const void *in, int64_t outer, int64_t a, int64_t middle, int64_t b, int64_t inner,
-                      size_t size);
+    void (*transpose)(void *out, const void *in, int64_t outer, int64_t a, int64_t middle,
+                      int64_t b, int64_t inner, size_t size);
     /* `blocks` blocks of `length` elements; strides in elements. Slices and concatenations. */
-    void (*copy_blocks)(void *out, int64_t out_stride, const void *in, int64_t in_stride, int64_t blocks, int64_t length,
-                        size_t size);
-    void (*add_blocks)(float *out, int64_t out_stride, const float *in, int64_t in_stride, int64_t blocks,
-                       int64_t length);
+    void (*copy_blocks)(void *out, int64_t out_stride, const void *in, int64_t in_stride,
+                        int64_t blocks, int64_t length, size_t size);
+    void (*add_blocks)(float *out, int64_t out_stride, const float *in, int64_t in_stride,
+                       int64_t blocks, int64_t length);
     /* Between f32, bf16, f16 (round to nearest even), and from i32 to f32. */
-    void (*convert)(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_dtype, int64_t count);
+    void (*convert)(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_dtype,
+                    int64_t count);
 
     /* ---- rotary embedding (rope.c) ---- */
     /* y = rotate(x), or the inverse rotation (the gradient) when `backward`. In place allowed when not accumulating. */
-    void (*rope)(float *y, const float *x, const fr_rope_shape *shape, bool backward, bool accumulate);
+    void (*rope)(float *y, const float *x, const fr_rope_shape *shape, bool backward,
+                 bool accumulate);
 
     /* ---- attention (attention_forward.c, attention_backward.c) ---- */
     /* out (B, T, H*D); log_sum_exp (B, H, T) or NULL, -infinity for a query that sees no key. */
-    void (*attention_forward)(float *out, float *log_sum_exp, const float *q, const float *k, const float *v,
-                              const fr_attention_shape *shape);
+    void (*attention_forward)(float *out, float *log_sum_exp, const float *q, const float *k,
+                              const float *v, const fr_attention_shape *shape);
     /* dq (B, T, H*D), dk and dv (B, S, Hkv*D) are dense; dout and out have out_stride; all three gradients are wanted. */
     void (*attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *out,
-                               const float *log_sum_exp, const float *q, const float *k, const float *v,
-                               const fr_attention_shape *shape, bool accumulate_q, bool accumulate_k, bool accumulate_v);
+                               const float *log_sum_exp, const float *q, const float *k,
+                               const float *v, const fr_attention_shape *shape, bool accumulate_q,
+                               bool accumulate_k, bool accumulate_v);
 
     /* ---- few rows times a matrix (matvec.c): decoding reads every weight once ---- */
     /* y (M, N) = x (M, K) W^T + bias; W (N, K) f32, bf16 or f16; bias (N) or NULL. Any M, meant for M <= 8. */
-    void (*few_rows_linear)(float *y, const float *x, const void *weight, fr_dtype dtype, const float *bias, int64_t m,
-                            int64_t n, int64_t k);
+    void (*few_rows_linear)(float *y, const float *x, const void *weight, fr_dtype dtype,
+                            const float *bias, int64_t m, int64_t n, int64_t k);
 
     /* ---- optimizers (optimizer.c), all in place over `count` numbers ---- */
     /* m, v: first and second moments. w -= rate * (mhat / (sqrt(vhat) + eps) + weight_decay * w). arXiv 1711.05101. */
-    void (*adamw)(float *w, float *m, float *v, const float *gradient, int64_t count, const fr_adamw_step *step);
+    void (*adamw)(float *w, float *m, float *v, const float *gradient, int64_t count,
+                  const fr_adamw_step *step);
     /* g += weight_decay * w; buffer = momentum * buffer + g; w -= rate * (nesterov ? g + momentum * buffer : buffer). `buffer`
        may be NULL when momentum is 0. */
-    void (*sgd)(float *w, float *buffer, const float *gradient, int64_t count, const fr_sgd_step *step);
+    void (*sgd)(float *w, float *buffer, const float *gradient, int64_t count,
+                const fr_sgd_step *step);
 } fr_kernels;
 
 /* The table for this CPU; FRUGAL_ISA=v2|v3|v4|baseline takes another one, if the CPU has it. */
@@ -181,6 +200,9 @@ const fr_kernels *fr_kernels_named(const char *name);
 /* Scratch memory of kernels: at least `bytes`, 64-byte aligned, valid until the next call. It grows and is kept, so that a
    steady state allocates nothing. NULL when there is no memory. */
 void *fr_kernels_workspace(size_t bytes);
+/* True when a kernel has found no memory for its workspace since the last call of this function: it left its outputs as they
+   were. Whoever runs kernels asks once per step. */
+bool fr_kernels_out_of_memory(void);
 /* Give it back (tests that count leaks). */
 void fr_kernels_workspace_free(void);
 

@@ -1,0 +1,164 @@
+/* activation.c: the nonlinear functions of feed-forward layers, forward and backward. Backward recomputes from x: a few
+   operations are cheaper than another array in memory. */
+#include "kernels/isa.h"
+
+static inline float gelu(float x)
+{
+    return 0.5F * x * (1.0F + fast_erf(x * 0.70710678118654752F));
+}
+
+/* Phi(x) + x phi(x) */
+static inline float gelu_slope(float x)
+{
+    return 0.5F * (1.0F + fast_erf(x * 0.70710678118654752F)) +
+           x * 0.39894228040143268F * fast_exp(-0.5F * x * x);
+}
+
+static inline float gelu_tanh(float x)
+{
+    return 0.5F * x * (1.0F + fast_tanh(0.79788456080286536F * (x + 0.044715F * x * x * x)));
+}
+
+static inline float gelu_tanh_slope(float x)
+{
+    float square = x * x;
+    float t = fast_tanh(0.79788456080286536F * (x + 0.044715F * x * square));
+    return 0.5F * (1.0F + t) +
+           0.5F * x * (1.0F - t * t) * 0.79788456080286536F * (1.0F + 0.134145F * square);
+}
+
+static inline float silu(float x)
+{
+    return x * fast_sigmoid(x);
+}
+
+static inline float silu_slope(float x)
+{
+    float s = fast_sigmoid(x);
+    return s * (1.0F + x * (1.0F - s));
+}
+
+static inline float relu(float x)
+{
+    return x > 0.0F ? x : x != x ? x : 0.0F;
+}
+
+static inline float relu_slope(float x)
+{
+    return x > 0.0F ? 1.0F : 0.0F;
+}
+
+static inline float tanh_slope(float x)
+{
+    float t = fast_tanh(x);
+    return 1.0F - t * t;
+}
+
+/* Activations are heavy: a parallel region pays from fewer numbers on. */
+enum { WEIGHT = 4 };
+
+#define FORWARD(function)                                                                          \
+    PARALLEL_FOR(begin, count, CHUNK, WEIGHT *count)                                               \
+    {                                                                                              \
+        int64_t end = smaller(begin + CHUNK, count);                                               \
+        SIMD for (int64_t i = begin; i < end; i++) y[i] = function(x[i]);                          \
+    }
+
+#define BACKWARD(slope)                                                                            \
+    PARALLEL_FOR(begin, count, CHUNK, WEIGHT *count)                                               \
+    {                                                                                              \
+        int64_t end = smaller(begin + CHUNK, count);                                               \
+        if (accumulate) {                                                                          \
+            SIMD for (int64_t i = begin; i < end; i++) dx[i] += dy[i] * slope(x[i]);               \
+        } else {                                                                                   \
+            SIMD for (int64_t i = begin; i < end; i++) dx[i] = dy[i] * slope(x[i]);                \
+        }                                                                                          \
+    }
+
+static void activation_forward(fr_activation kind, float *y, const float *x, int64_t count)
+{
+    switch (kind) {
+    case FR_ACTIVATION_GELU:
+        FORWARD(gelu)
+        break;
+    case FR_ACTIVATION_GELU_TANH:
+        FORWARD(gelu_tanh)
+        break;
+    case FR_ACTIVATION_SILU:
+        FORWARD(silu)
+        break;
+    case FR_ACTIVATION_RELU:
+        FORWARD(relu)
+        break;
+    case FR_ACTIVATION_TANH:
+        FORWARD(fast_tanh)
+        break;
+    }
+}
+
+static void activation_backward(fr_activation kind, float *dx, const float *dy, const float *x,
+                                int64_t count, bool accumulate)
+{
+    switch (kind) {
+    case FR_ACTIVATION_GELU:
+        BACKWARD(gelu_slope)
+        break;
+    case FR_ACTIVATION_GELU_TANH:
+        BACKWARD(gelu_tanh_slope)
+        break;
+    case FR_ACTIVATION_SILU:
+        BACKWARD(silu_slope)
+        break;
+    case FR_ACTIVATION_RELU:
+        BACKWARD(relu_slope)
+        break;
+    case FR_ACTIVATION_TANH:
+        BACKWARD(tanh_slope)
+        break;
+    }
+}
+
+static void swiglu_forward(float *y, const float *gate, const float *up, int64_t count)
+{
+    PARALLEL_FOR(begin, count, CHUNK, WEIGHT * count)
+    {
+        int64_t end = smaller(begin + CHUNK, count);
+        SIMD for (int64_t i = begin; i < end; i++) y[i] = silu(gate[i]) * up[i];
+    }
+}
+
+/* d gate = dy up silu'(gate), d up = dy silu(gate) */
+static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate,
+                            const float *up, int64_t count, bool accumulate_gate,
+                            bool accumulate_up)
+{
+    PARALLEL_FOR(begin, count, CHUNK, WEIGHT * count)
+    {
+        int64_t end = smaller(begin + CHUNK, count);
+        if (dgate && dup && !accumulate_gate && !accumulate_up) {
+            SIMD for (int64_t i = begin; i < end; i++)
+            {
+                float s = fast_sigmoid(gate[i]);
+                float d = dy[i] * s;
+                dup[i] = d * gate[i];
+                dgate[i] = d * up[i] * (1.0F + gate[i] * (1.0F - s));
+            }
+            continue;
+        }
+        float keep_gate = accumulate_gate ? 1.0F : 0.0F, keep_up = accumulate_up ? 1.0F : 0.0F;
+        if (dgate)
+            SIMD for (int64_t i = begin; i < end; i++) dgate[i] =
+                (keep_gate != 0.0F ? dgate[i] : 0.0F) + dy[i] * up[i] * silu_slope(gate[i]);
+        if (dup)
+            SIMD for (int64_t i = begin; i < end; i++) dup[i] =
+                (keep_up != 0.0F ? dup[i] : 0.0F) + dy[i] * silu(gate[i]);
+    }
+}
+
+void FR_LEVEL(fr_kernels_activation)(fr_kernels *table)
+{
+    table->activation_forward = activation_forward;
+    table->activation_backward = activation_backward;
+    table->swiglu_forward = swiglu_forward;
+    table->swiglu_backward = swiglu_backward;
+}
