@@ -1,0 +1,20 @@
+/* report.h: a run as one page that needs nothing else. */
+#ifndef FRUGAL_REPORT_H
+#define FRUGAL_REPORT_H
+
+#include "frugal/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Write RUN/report.html from what is in the run folder: recipe.yaml, machine.json, metrics.jsonl, samples.jsonl, summary.json, and
+   make.json or data/report.json if a job wrote them. Any of them may be missing or still growing; a torn last line
+   is left out. The page is one file: plots, styles and data are inside, nothing is loaded. The file appears whole or not at
+   all. FR_BAD_INPUT when `run_folder` is no folder. */
+fr_status fr_report_write(const char *run_folder, fr_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
