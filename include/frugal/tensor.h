@@ -41,10 +41,14 @@ typedef struct fr_tensor {
     struct fr_tensor *grad; /* same shape, f32; NULL until backward reaches it (parameters: allocated by their owner) */
     fr_node *node;          /* what made it; NULL for parameters, inputs and constants */
     void *data;             /* NULL on a shape-only tape */
+    fr_tape *tape;          /* whose arena holds it; NULL: outside any tape, which is what makes it a parameter or constant */
+    bool keeps_grad;        /* set by the caller: the gradient of an operator's result stays readable after backward */
 } fr_tensor;
 
 /* A tensor outside any tape (parameters, optimizer state, buffers): zeroed, freed with fr_tensor_free. NULL: no memory. */
 fr_tensor *fr_tensor_create(fr_dtype dtype, int rank, const int64_t *shape, fr_memory_kind kind);
+/* The same without data, for shape-only tapes. */
+fr_tensor *fr_tensor_create_shape(fr_dtype dtype, int rank, const int64_t *shape);
 void fr_tensor_free(fr_tensor *tensor);
 int64_t fr_tensor_count(const fr_tensor *tensor); /* number of elements */
 size_t fr_tensor_bytes(const fr_tensor *tensor);
@@ -85,7 +89,7 @@ typedef struct fr_parameter {
 
 typedef enum fr_tape_mode {
     FR_TAPE_TRAIN,  /* gradients of parameters that train, and of inputs that ask for it */
-    FR_TAPE_FROZEN, /* gradients of inputs only; parameters are constants */
+    FR_TAPE_FROZEN, /* gradients of inputs (tensors of this or another tape) only; what lives outside tapes is constant */
     FR_TAPE_NO_GRAD /* nothing is recorded */
 } fr_tape_mode;
 
@@ -98,7 +102,7 @@ typedef struct fr_tape_options {
 
 fr_tape *fr_tape_create(const fr_tape_options *options, fr_error *error);
 void fr_tape_destroy(fr_tape *tape);
-/* Forget all nodes and give the arena back for reuse. `step` keys the random numbers of what follows: give each
+/* Forget all nodes and the sticky error, and give the arenas back for reuse: every tensor of this tape ends. `step` keys the random numbers of what follows: give each
    micro-batch its own global number. */
 void fr_tape_reset(fr_tape *tape, uint64_t step);
 fr_status fr_tape_check(const fr_tape *tape, fr_error *error); /* the sticky error */
@@ -107,6 +111,7 @@ fr_tensor *fr_tape_fail(fr_tape *tape, fr_status status, const char *format, ...
 bool fr_tape_is_shape_only(const fr_tape *tape);
 bool fr_tape_records(const fr_tape *tape); /* mode is not NO_GRAD */
 fr_tape_mode fr_tape_get_mode(const fr_tape *tape);
+bool fr_tape_is_training(const fr_tape *tape); /* dropout is active */
 
 /* A tensor in the tape's arena, contents undefined (the caller fills the host view). */
 fr_tensor *fr_tape_tensor(fr_tape *tape, fr_dtype dtype, int rank, const int64_t *shape);
@@ -114,13 +119,18 @@ fr_tensor *fr_tape_tensor(fr_tape *tape, fr_dtype dtype, int rank, const int64_t
 fr_tensor *fr_tape_input(fr_tape *tape, fr_dtype dtype, int rank, const int64_t *shape, const void *numbers);
 
 /* Run the tape backwards from `loss` (one element) with d loss = scale. Gradients are ADDED into parameters' grad (those whose
-   grad is not NULL and that train) and set for tensors of this tape. A second call with other losses adds again. */
+   grad is not NULL and that train) and into the grad of inputs, which the first call makes. The gradient of an operator's
+   result is given back as soon as it has been used, so that its memory serves the next one; with `keeps_grad` it stays, as of
+   the latest call. A second call with other losses adds again.
+   A tensor of another tape counts as an input: after fr_tape_backward here, fr_tape_backward_from(its tape, it, its grad) goes
+   on there. Gradients live until the reset of the tape whose backward made them. */
 fr_status fr_tape_backward(fr_tape *tape, fr_tensor *loss, float scale, fr_error *error);
-/* The same from a tensor of any shape with an upstream gradient (f32, same shape, may live outside the tape). */
+/* The same from a tensor of any shape with an upstream gradient (f32, same shape, may live anywhere). */
 fr_status fr_tape_backward_from(fr_tape *tape, fr_tensor *output, const fr_tensor *gradient, fr_error *error);
 
 /* Activation checkpointing: call `function` on `inputs` keeping only inputs and outputs; backward runs it again. The function
-   must be pure (same inputs, same operators). Returns its result. context must live until backward is done. */
+   must be pure (same inputs, same operators) and make its result itself. Returns it. context must live until backward is
+   done. On a NO_GRAD tape too all but the result is given back at once. The function's other tensors end when it returns. */
 typedef fr_tensor *fr_tape_function(fr_tape *tape, fr_tensor *const *inputs, int count, void *context);
 fr_tensor *fr_recompute(fr_tape *tape, fr_tape_function *function, fr_tensor *const *inputs, int count, void *context);
 
@@ -130,16 +140,19 @@ typedef struct fr_cost {
     double flops; /* a multiply-add counts 2 */
     double bytes; /* read + written, as if nothing stayed in a cache */
 } fr_cost;
-/* What the tape's operators cost since fr_tape_reset: forward as recorded; backward for what would be differentiated. */
+/* What the tape's operators cost since fr_tape_reset: forward as recorded; backward for what would be differentiated,
+   recomputation included. */
 fr_cost fr_tape_forward_cost(const fr_tape *tape);
 fr_cost fr_tape_backward_cost(const fr_tape *tape);
-/* Bytes in use at most since reset (counted on a shape-only tape too, including what backward will need). */
+/* Bytes in use at most since reset: results, what operators keep for backward, gradients of activations, and the tape's own
+   records. Counted on a shape-only tape too; fr_tape_backward there counts what backward will need. */
 size_t fr_tape_peak_bytes(const fr_tape *tape);
 
 /* ---- taps ------------------------------------------------------------------------------------------------------------- */
 
 /* Models name their intermediate results: t = fr_tap(tape, t, "layers.%d.attention.out", i). An observer reads the ones that its
-   pattern (fnmatch) covers; an intervener may return another tensor of the same tape (any length) to use instead. */
+   pattern (fnmatch) covers; an intervener may return another tensor of the same tape (any length) to use instead. Observers are
+   not called on a shape-only tape, nor when fr_recompute runs a function again. */
 typedef void fr_tap_observer(void *context, const char *name, const fr_tensor *value);
 typedef fr_tensor *fr_tap_intervener(void *context, fr_tape *tape, const char *name, fr_tensor *value);
 fr_tensor *fr_tap(fr_tape *tape, fr_tensor *value, const char *name_format, ...) FR_PRINTF(3, 4);

@@ -1,0 +1,40 @@
+/* names.c: the operators by name. tests/numeric/test_gradients.c has an oracle for each, and fails where one is missing. */
+#include "frugal/operators.h"
+
+const char *const *fr_operator_names(void)
+{
+    static const char *const names[] = {"linear",
+                                        "matmul",
+                                        "embedding",
+                                        "gather",
+                                        "scatter",
+                                        "add",
+                                        "multiply",
+                                        "scale",
+                                        "gelu",
+                                        "gelu_tanh",
+                                        "silu",
+                                        "relu",
+                                        "tanh",
+                                        "swiglu",
+                                        "dropout",
+                                        "layer_norm",
+                                        "rms_norm",
+                                        "softmax",
+                                        "log_softmax",
+                                        "rope",
+                                        "attention",
+                                        "cross_entropy",
+                                        "linear_cross_entropy",
+                                        "reshape",
+                                        "slice",
+                                        "concat",
+                                        "transpose",
+                                        "sum",
+                                        "mean",
+                                        "sum_axis",
+                                        "mean_axis",
+                                        "cast",
+                                        NULL};
+    return names;
+}

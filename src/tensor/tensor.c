@@ -1,0 +1,159 @@
+/* tensor.c: tensors outside any tape, and what every tensor can be asked. */
+#include "frugal/tensor.h"
+#include "kernels/kernels.h"
+#include "tensor/operator.h"
+
+#include <stdio.h>
+
+size_t fr_dtype_size(fr_dtype dtype)
+{
+    static const size_t sizes[FR_DTYPES] = {4, 2, 2, 4, 8, 1};
+    return (unsigned)dtype < FR_DTYPES ? sizes[dtype] : 0;
+}
+
+const char *fr_dtype_name(fr_dtype dtype)
+{
+    static const char *const names[FR_DTYPES] = {"f32", "bf16", "f16", "i32", "i64", "u8"};
+    return (unsigned)dtype < FR_DTYPES ? names[dtype] : "?";
+}
+
+const char *fr_axis_name(fr_axis axis)
+{
+    static const char *const names[FR_AXIS_COUNT] = {
+        "none", "vocab", "hidden", "ffn", "heads", "kv_heads", "qkv", "head_dim", "position"};
+    return (unsigned)axis < FR_AXIS_COUNT ? names[axis] : "?";
+}
+
+/* Extents of at least 1 whose product leaves room for any arithmetic on bytes. */
+static bool shape_is_possible(int rank, const int64_t *shape)
+{
+    if (rank < 0 || rank > FR_MAX_RANK)
+        return false;
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++) {
+        if (shape[i] < 1 || shape[i] > ((int64_t)1 << 48) / count)
+            return false;
+        count *= shape[i];
+    }
+    return true;
+}
+
+fr_tensor *fr_tensor_create_shape(fr_dtype dtype, int rank, const int64_t *shape)
+{
+    if (!shape_is_possible(rank, shape) || fr_dtype_size(dtype) == 0)
+        return NULL;
+    fr_tensor *t = fr_alloc(sizeof *t, FR_MEMORY_OTHER);
+    if (!t)
+        return NULL;
+    t->dtype = dtype;
+    t->rank = rank;
+    for (int i = 0; i < rank; i++)
+        t->shape[i] = shape[i];
+    return t;
+}
+
+fr_tensor *fr_tensor_create(fr_dtype dtype, int rank, const int64_t *shape, fr_memory_kind kind)
+{
+    fr_tensor *t = fr_tensor_create_shape(dtype, rank, shape);
+    if (t && !(t->data = fr_alloc(fr_tensor_bytes(t), kind))) {
+        fr_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void fr_tensor_free(fr_tensor *tensor)
+{
+    if (!tensor)
+        return;
+    fr_free(tensor->data);
+    fr_free(tensor);
+}
+
+int64_t fr_tensor_extent(const fr_tensor *t, int begin, int end)
+{
+    int64_t product = 1;
+    for (int i = begin; i < end; i++)
+        product *= t->shape[i];
+    return product;
+}
+
+int64_t fr_tensor_count(const fr_tensor *tensor)
+{
+    return fr_tensor_extent(tensor, 0, tensor->rank);
+}
+
+int64_t fr_tensor_width(const fr_tensor *t)
+{
+    return t->rank ? t->shape[t->rank - 1] : 1;
+}
+
+int64_t fr_tensor_rows(const fr_tensor *t)
+{
+    return fr_tensor_extent(t, 0, t->rank - 1);
+}
+
+size_t fr_tensor_bytes(const fr_tensor *tensor)
+{
+    return (size_t)fr_tensor_count(tensor) * fr_dtype_size(tensor->dtype);
+}
+
+bool fr_shape_is_suffix(const fr_tensor *b, const fr_tensor *a)
+{
+    if (b->rank > a->rank)
+        return false;
+    for (int i = 1; i <= b->rank; i++)
+        if (b->shape[b->rank - i] != a->shape[a->rank - i])
+            return false;
+    return true;
+}
+
+bool fr_tensor_same_shape(const fr_tensor *a, const fr_tensor *b)
+{
+    return a->rank == b->rank && fr_shape_is_suffix(b, a);
+}
+
+const char *fr_tensor_shape_text(const fr_tensor *tensor, char *text, size_t size)
+{
+    size_t used = 0;
+    for (int i = 0; i <= tensor->rank && used < size; i++) {
+        int more = i == tensor->rank
+                       ? snprintf(text + used, size - used, "%s", tensor->rank ? ")" : "()")
+                       : snprintf(text + used, size - used, "%s%lld", i ? ", " : "(",
+                                  (long long)tensor->shape[i]);
+        used += more > 0 ? (size_t)more : 0;
+    }
+    return text;
+}
+
+void *fr_tensor_host(const fr_tensor *tensor)
+{
+    return tensor->data;
+}
+
+void fr_convert(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_dtype, int64_t count)
+{
+    fr_kernels_get()->convert(out, out_dtype, in, in_dtype, count);
+}
+
+/* Narrow floating-point numbers are looked at in pieces, as f32. */
+bool fr_tensor_has_nonfinite(const fr_tensor *tensor)
+{
+    enum { PIECE = 1024 };
+    const fr_kernels *kernels = fr_kernels_get();
+    int64_t count = fr_tensor_count(tensor);
+    if (!tensor->data)
+        return false;
+    if (tensor->dtype == FR_F32)
+        return kernels->has_nonfinite(tensor->data, count);
+    if (tensor->dtype != FR_BF16 && tensor->dtype != FR_F16)
+        return false;
+    for (int64_t i = 0; i < count; i += PIECE) {
+        float piece[PIECE];
+        int64_t length = count - i < PIECE ? count - i : PIECE;
+        kernels->convert(piece, FR_F32, (const uint16_t *)tensor->data + i, tensor->dtype, length);
+        if (kernels->has_nonfinite(piece, length))
+            return true;
+    }
+    return false;
+}
