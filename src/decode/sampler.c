@@ -15,42 +15,27 @@
 
    Equal logits are ordered by id. (transformers keeps all that equal the k-th; we keep exactly k.) The draw compares one uniform
    number with the running sum of weights in that falling order, or in the order of ids when no filter is on. */
-#include "frugal/decode.h"
+#include "decode/sampling_options.h"
 
 #include <math.h>
 #include <string.h>
 
-static void defaults(void *options)
+void sampling_defaults(fr_sampling_options *options)
 {
-    *(fr_sampling_options *)options = (fr_sampling_options){.temperature = 0.8,
-                                                            .top_k = 50,
-                                                            .top_p = 1,
-                                                            .min_p = 0,
-                                                            .repetition_penalty = 1,
-                                                            .max_tokens = 256};
+    *options = (fr_sampling_options){.temperature = 0.8,
+                                     .top_k = 50,
+                                     .top_p = 1,
+                                     .min_p = 0,
+                                     .repetition_penalty = 1,
+                                     .max_tokens = 256};
 }
 
-#define OFFSET(field) offsetof(fr_sampling_options, field)
-static const fr_option options[] = {
-    {"temperature", FR_OPTION_FLOAT, OFFSET(temperature), NULL, 0, 100, NULL,
-     "logits are divided by it: below 1 plays safe, above 1 dares; 0 always takes the likeliest "
-     "token"},
-    {"top_k", FR_OPTION_INT, OFFSET(top_k), "tokens", 0, 1e9, NULL,
-     "draw from the k likeliest tokens only; 0 turns it off"},
-    {"top_p", FR_OPTION_FLOAT, OFFSET(top_p), NULL, 0, 1, NULL,
-     "draw from the fewest likeliest tokens whose probabilities together reach p; 1 turns it off"},
-    {"min_p", FR_OPTION_FLOAT, OFFSET(min_p), NULL, 0, 1, NULL,
-     "drop tokens less likely than this fraction of the likeliest; 0 turns it off"},
-    {"repetition_penalty", FR_OPTION_FLOAT, OFFSET(repetition_penalty), NULL, 0.01, 100, NULL,
-     "divide positive and multiply negative logits of tokens that were there already by it; 1 "
-     "turns it off"},
-    {"max_tokens", FR_OPTION_INT, OFFSET(max_tokens), "tokens", 0, 1e9, NULL,
-     "new tokens at most; 0: as many as the model's context holds"},
-    {"stop", FR_OPTION_STRINGS, OFFSET(stop), NULL, 0, 0, NULL,
-     "strings that end the text; they are not printed"},
-    {"seed", FR_OPTION_INT, OFFSET(seed), NULL, 0, 0, NULL,
-     "of the draws: the same seed gives the same text"},
-};
+static void defaults(void *options)
+{
+    sampling_defaults(options);
+}
+
+static const fr_option options[] = {SAMPLING_OPTIONS(fr_sampling_options, )};
 const fr_option_table fr_sampling_option_table = {
     "sampling", options, sizeof options / sizeof *options, sizeof(fr_sampling_options), defaults};
 

@@ -1,0 +1,174 @@
+/* eval.c: `frugal eval`: how well a model predicts text, per file and in all. docs/evaluation.md says what is counted. */
+#include "cli/cli.h"
+
+#include "frugal/decode.h"
+
+#include <jansson.h>
+#include <string.h>
+
+enum { LARGEST_DOCUMENT = 16 << 20 }; /* bytes; a plain file up to this size is one document */
+
+typedef struct eval_options {
+    int64_t length;
+    char *text_key;
+} eval_options;
+
+static void defaults(void *o)
+{
+    ((eval_options *)o)->text_key = fr_string_copy("text");
+}
+
+static const fr_option options[] = {
+    {"length", FR_OPTION_INT, offsetof(eval_options, length), "tokens", 0, 1e9, NULL,
+     "windows in which long documents are read; 0: the model's context"},
+    {"text_key", FR_OPTION_STRING, offsetof(eval_options, text_key), NULL, 0, 0, NULL,
+     "the key of the text in JSON lines"},
+};
+static const fr_option_table table = {"eval", options, sizeof options / sizeof *options,
+                                      sizeof(eval_options), defaults};
+
+typedef struct evaluation {
+    const cli_call *call;
+    fr_model *model;
+    fr_tokenizer *tokenizer;
+    fr_source *source;
+    fr_evaluator *evaluator;
+    char **files; /* names of the groups */
+    size_t file_count, file_room;
+    int64_t documents, bytes;
+} evaluation;
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+/* The group of a document's file: sources give all of a file's documents together. */
+static fr_status group_of(evaluation *e, const char *path, int64_t *group, fr_error *error)
+{
+    if (e->file_count == 0 || strcmp(e->files[e->file_count - 1], path) != 0) {
+        if (e->file_count == e->file_room) {
+            size_t room = e->file_room ? 2 * e->file_room : 16;
+            char **files = fr_realloc(e->files, room * sizeof *files, FR_MEMORY_OTHER);
+            if (!files)
+                return fr_fail(error, FR_NO_MEMORY, "no memory for the names of %zu files", room);
+            e->files = files;
+            e->file_room = room;
+        }
+        if (!(e->files[e->file_count] = fr_string_copy(path)))
+            return fr_fail(error, FR_NO_MEMORY, "no memory for the name of %s", path);
+        e->file_count++;
+    }
+    *group = (int64_t)e->file_count - 1;
+    return FR_OK;
+}
+
+static fr_status score_documents(evaluation *e, fr_error *error)
+{
+    for (;;) {
+        fr_document document;
+        int64_t group;
+        FR_TRY(fr_source_next(e->source, &document, error));
+        if (!document.text)
+            break;
+        FR_TRY(group_of(e, document.path, &group, error));
+        FR_TRY(fr_evaluator_add(e->evaluator, group, document.text, document.size, error));
+        e->documents++;
+        e->bytes += (int64_t)document.size;
+        char bytes[24];
+        cli_progress("evaluating: %lld documents, %s", (long long)e->documents,
+                     cli_bytes_text((double)e->bytes, bytes));
+    }
+    if (e->bytes == 0)
+        return fr_fail(error, FR_BAD_INPUT, "%s%s: no text to evaluate", e->call->operands[1],
+                       e->call->operand_count > 2 ? " ..." : "");
+    return FR_OK;
+}
+
+/* ---- results ------------------------------------------------------------------------------------- */
+
+static json_t *figures(const fr_evaluation *r)
+{
+    return json_pack("{s:f, s:f, s:f, s:I, s:I, s:I}", "loss", r->loss, "perplexity", r->perplexity,
+                     "bits_per_byte", r->bits_per_byte, "tokens", (json_int_t)r->tokens, "bytes",
+                     (json_int_t)r->bytes, "documents", (json_int_t)r->documents);
+}
+
+static fr_status print_json(evaluation *e, const fr_evaluation *total, fr_error *error)
+{
+    json_t *result = figures(total), *files = json_array();
+    for (size_t i = 0; i < e->file_count; i++) {
+        fr_evaluation file;
+        FR_TRY(fr_evaluator_result(e->evaluator, (int64_t)i, &file, error));
+        json_t *entry = figures(&file), *path = json_string(e->files[i]);
+        json_object_set_new(entry, "path", path ? path : json_string("(not UTF-8)"));
+        json_array_append_new(files, entry);
+    }
+    json_object_set_new(result, "model", json_string(e->call->operands[0]));
+    json_object_set_new(result, "seconds", json_real(total->seconds));
+    json_object_set_new(result, "files", files);
+    return cli_print_json(result, error);
+}
+
+static fr_status print_line(const fr_evaluation *r, const char *name, fr_error *error)
+{
+    return cli_print(error, "%8.4f %12.3f %10.4f %11lld %12lld  %s\n", r->loss, r->perplexity,
+                     r->bits_per_byte, (long long)r->tokens, (long long)r->bytes, name);
+}
+
+static fr_status print_table(evaluation *e, const fr_evaluation *total, fr_error *error)
+{
+    FR_TRY(cli_print(error, "%8s %12s %10s %11s %12s\n", "loss", "perplexity", "bits/byte",
+                     "tokens", "bytes"));
+    for (size_t i = 0; i < e->file_count && e->file_count > 1; i++) {
+        fr_evaluation file;
+        FR_TRY(fr_evaluator_result(e->evaluator, (int64_t)i, &file, error));
+        FR_TRY(print_line(&file, e->files[i], error));
+    }
+    return print_line(total, e->file_count == 1 ? e->files[0] : "total", error);
+}
+
+static fr_status evaluate(evaluation *e, fr_error *error)
+{
+    const eval_options *o = e->call->options;
+    const char *folder = e->call->operands[0];
+    fr_source_options source = {.text_key = o->text_key, .max_document = LARGEST_DOCUMENT};
+    cli_progress_start(e->call->quiet);
+    FR_TRY(fr_tokenizer_load(&e->tokenizer, folder, error));
+    FR_TRY(fr_model_load(&e->model, folder, error));
+    FR_TRY(fr_source_open(&e->source, e->call->operands + 1, e->call->operand_count - 1, &source,
+                          error));
+    FR_TRY(fr_evaluator_create(&e->evaluator, e->model, e->tokenizer, o->length, error));
+    FR_TRY(score_documents(e, error));
+    fr_evaluation total;
+    FR_TRY(fr_evaluator_result(e->evaluator, -1, &total, error));
+    cli_progress_done("evaluated %lld documents in %.1f s (%.0f tokens/s)",
+                      (long long)total.documents, total.seconds,
+                      total.seconds > 0 ? (double)total.tokens / total.seconds : 0);
+    return e->call->json ? print_json(e, &total, error) : print_table(e, &total, error);
+}
+
+static fr_status run(const cli_call *call, fr_error *error)
+{
+    evaluation e = {.call = call};
+    fr_status status = evaluate(&e, error);
+    for (size_t i = 0; i < e.file_count; i++)
+        fr_free(e.files[i]);
+    fr_free(e.files);
+    fr_evaluator_destroy(e.evaluator);
+    fr_source_close(e.source);
+    fr_model_destroy(e.model);
+    fr_tokenizer_free(e.tokenizer);
+    return status;
+}
+
+static const char help[] =
+    "Measures how well a model predicts text: loss (nats per token), perplexity, and bits per byte "
+    "of text, which may be\n"
+    "compared between models with different tokenizers. The text is taken as it is, without "
+    "cleaning. Every token is\n"
+    "scored once; documents longer than the context are read in overlapping windows.\n"
+    "\n"
+    "  frugal eval out held_out.txt\n"
+    "  frugal eval out books/ notes.jsonl --json";
+
+const cli_verb cli_eval = {"eval",   "MODEL TEXT...", "loss, perplexity and bits per byte of text",
+                           help,     &table,          2,
+                           SIZE_MAX, false,           run};

@@ -1,0 +1,295 @@
+/* generate.c: `frugal generate`: text that continues a prompt, shown while it is made. */
+#include "cli/cli.h"
+
+#include "decode/sampling_options.h"
+#include "decode/stream.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_PROMPT = 64 << 20 }; /* bytes of standard input */
+
+typedef struct generate_options {
+    fr_sampling_options sampling;
+    int64_t samples;
+    bool only_new;
+} generate_options;
+
+static void defaults(void *o)
+{
+    sampling_defaults(&((generate_options *)o)->sampling);
+    ((generate_options *)o)->samples = 1;
+}
+
+static const fr_option options[] = {
+    SAMPLING_OPTIONS(generate_options, sampling.),
+    {"samples", FR_OPTION_INT, offsetof(generate_options, samples), NULL, 1, 10000, NULL,
+     "how many texts to make from each prompt"},
+    {"only_new", FR_OPTION_BOOL, offsetof(generate_options, only_new), NULL, 0, 0, NULL,
+     "print what the model adds, without the prompt"},
+};
+static const fr_option_table table = {"generate", options, sizeof options / sizeof *options,
+                                      sizeof(generate_options), defaults};
+
+/* One prompt being answered. */
+typedef struct answer {
+    const cli_call *call;
+    const generate_options *options;
+    const char *folder, *prompt;
+    fr_model *model;
+    const fr_tokenizer *tokenizer;
+    fr_buffer *texts; /* (samples): all of the text; the first is printed as it comes */
+    fr_generate_row *rows;
+    fr_generate_result result;
+    fr_status failed; /* of writing, inside the callback */
+    fr_error *error;
+} answer;
+
+/* ---- results ------------------------------------------------------------------------------------ */
+
+/* Prompts are bytes; JSON wants characters. */
+static json_t *json_text(const char *text, size_t size)
+{
+    fr_strings none = {0};
+    text_stream stream = {.stop = &none};
+    fr_buffer all = {0};
+    text_stream_push(&stream, text, size);
+    fr_buffer_append(&all, stream.ready.data, stream.ready.size);
+    text_stream_end(&stream);
+    fr_buffer_append(&all, stream.ready.data, stream.ready.size);
+    json_t *string = all.failed ? NULL : json_stringn(all.data ? all.data : "", all.size);
+    text_stream_free(&stream);
+    fr_buffer_free(&all);
+    return string;
+}
+
+static double rate(const fr_generate_result *result)
+{
+    return result->decode_seconds > 0 ? (double)result->new_tokens / result->decode_seconds : 0;
+}
+
+static fr_status print_json(const answer *a, fr_error *error)
+{
+    json_t *samples = json_array();
+    for (int64_t i = 0; i < a->options->samples; i++) {
+        const fr_buffer *text = &a->texts[i];
+        json_array_append_new(samples,
+                              json_pack("{s:o, s:I, s:I, s:s}", "text",
+                                        json_text(text->data ? text->data : "", text->size),
+                                        "prompt_tokens", (json_int_t)a->rows[i].prompt_tokens,
+                                        "new_tokens", (json_int_t)a->rows[i].new_tokens, "end",
+                                        fr_generate_end_name(a->rows[i].end)));
+    }
+    return cli_print_json(json_pack("{s:s, s:o, s:o, s:f, s:f, s:f}", "model", a->folder, "prompt",
+                                    json_text(a->prompt, strlen(a->prompt)), "samples", samples,
+                                    "prompt_seconds", a->result.prompt_seconds, "decode_seconds",
+                                    a->result.decode_seconds, "tokens_per_second",
+                                    rate(&a->result)),
+                          error);
+}
+
+/* What the first sample's stream has not printed: the other samples. */
+static fr_status print_rest(const answer *a, fr_error *error)
+{
+    FR_TRY(cli_print(error, "\n"));
+    for (int64_t i = 1; i < a->options->samples; i++) {
+        FR_TRY(cli_print(error, "\n--- sample %lld of %lld ---\n%s", (long long)i + 1,
+                         (long long)a->options->samples, a->options->only_new ? "" : a->prompt));
+        FR_TRY(cli_write(a->texts[i].data ? a->texts[i].data : "", a->texts[i].size, error));
+        FR_TRY(cli_print(error, "\n"));
+    }
+    return FR_OK;
+}
+
+static void tell_speed(const answer *a)
+{
+    if (a->call->quiet)
+        return;
+    fflush(stdout);
+    fprintf(stderr, "[%lld prompt tokens in %.2f s; %lld tokens in %.2f s, %.1f tokens/s",
+            (long long)a->result.prompt_tokens, a->result.prompt_seconds,
+            (long long)a->result.new_tokens, a->result.decode_seconds, rate(&a->result));
+    if (a->options->samples == 1)
+        fprintf(stderr, "; ended by %s", fr_generate_end_name(a->rows[0].end));
+    fputs("]\n", stderr);
+}
+
+/* ---- one prompt ------------------------------------------------------------------------------------ */
+
+/* fr_generate_callback: keep every row's text, print the first row's at once. */
+static bool take_text(void *context, int64_t row, const char *text, size_t size)
+{
+    answer *a = context;
+    fr_buffer_append(&a->texts[row], text, size);
+    if (row != 0 || a->call->json)
+        return true;
+    a->failed = cli_write(text, size, a->error);
+    if (a->failed == FR_OK && fflush(stdout) != 0)
+        a->failed = fr_fail_errno(a->error, "write", "standard output");
+    return a->failed == FR_OK;
+}
+
+static fr_status run_answer(answer *a, fr_error *error)
+{
+    size_t count = (size_t)a->options->samples;
+    const char **prompts = fr_alloc_array(count, sizeof *prompts, FR_MEMORY_OTHER);
+    if (!prompts)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for %zu prompts", count);
+    for (size_t i = 0; i < count; i++)
+        prompts[i] = a->prompt;
+    fr_status status = FR_OK;
+    if (!a->call->json && !a->options->only_new)
+        status = cli_print(error, "%s", a->prompt);
+    if (status == FR_OK)
+        status = fr_generate(a->model, a->tokenizer, prompts, count, &a->options->sampling,
+                             take_text, a, a->rows, &a->result, error);
+    fr_free(prompts);
+    if (a->failed != FR_OK)
+        return a->failed;
+    if (status != FR_OK && status != FR_INTERRUPTED)
+        return status;
+    /* What was made before an interruption is shown whole. */
+    fr_error own;
+    fr_status printed = a->call->json ? print_json(a, &own) : print_rest(a, &own);
+    tell_speed(a);
+    if (printed != FR_OK && status == FR_OK)
+        return fr_fail(error, own.status, "%s", own.message);
+    return status;
+}
+
+static fr_status answer_prompt(const cli_call *call, fr_model *model, const fr_tokenizer *tokenizer,
+                               const char *prompt, fr_error *error)
+{
+    const generate_options *o = call->options;
+    size_t count = (size_t)o->samples;
+    answer a = {.call = call,
+                .options = o,
+                .folder = call->operands[0],
+                .prompt = prompt,
+                .model = model,
+                .tokenizer = tokenizer,
+                .error = error,
+                .texts = fr_alloc_array(count, sizeof *a.texts, FR_MEMORY_OTHER),
+                .rows = fr_alloc_array(count, sizeof *a.rows, FR_MEMORY_OTHER)};
+    fr_status status = a.texts && a.rows
+                           ? run_answer(&a, error)
+                           : fr_fail(error, FR_NO_MEMORY, "no memory for %zu samples", count);
+    for (size_t i = 0; a.texts && i < count; i++)
+        fr_buffer_free(&a.texts[i]);
+    fr_free(a.texts);
+    fr_free(a.rows);
+    return status;
+}
+
+/* ---- prompts ---------------------------------------------------------------------------------------- */
+
+/* All of standard input, less one line end at its end. */
+static fr_status read_input(fr_buffer *input, fr_error *error)
+{
+    char block[1 << 16];
+    size_t got;
+    while ((got = fread(block, 1, sizeof block, stdin)) > 0) {
+        fr_buffer_append(input, block, got);
+        if (input->size > MOST_PROMPT)
+            return fr_fail(error, FR_BAD_INPUT, "standard input: the prompt is larger than %d MB",
+                           MOST_PROMPT >> 20);
+    }
+    if (ferror(stdin))
+        return fr_fail_errno(error, "read", "standard input");
+    fr_buffer_text(input, "");
+    if (input->failed)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for the prompt");
+    if (input->size && input->data[input->size - 1] == '\n')
+        input->data[--input->size] = 0;
+    if (memchr(input->data, 0, input->size))
+        return fr_fail(error, FR_BAD_INPUT, "standard input: the prompt holds a zero byte");
+    return FR_OK;
+}
+
+/* Wait for a line; false at the end of input or on Ctrl-C. */
+static bool next_line(char **line, size_t *room)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    fputs("> ", stderr);
+    fflush(stderr);
+    while (poll(&input, 1, -1) < 0) /* unlike reading, never begun again after a signal */
+        if (errno != EINTR || fr_interrupted())
+            return false;
+    ssize_t length = fr_interrupted() ? -1 : getline(line, room, stdin);
+    if (length > 0 && (*line)[length - 1] == '\n')
+        (*line)[length - 1] = 0;
+    return length >= 0;
+}
+
+/* Each line is a prompt of its own. Ctrl-C ends a text, or the conversation when none is being made. */
+static fr_status converse(const cli_call *call, fr_model *model, const fr_tokenizer *tokenizer,
+                          fr_error *error)
+{
+    if (!call->quiet)
+        fputs("Each line is a prompt; Ctrl-C stops a text, Ctrl-D ends.\n", stderr);
+    setvbuf(stdin, NULL, _IONBF, 0); /* so that poll sees what getline has not taken */
+    char *line = NULL;
+    size_t room = 0;
+    fr_status status = FR_OK;
+    while (status == FR_OK && next_line(&line, &room)) {
+        status = answer_prompt(call, model, tokenizer, line, error);
+        if (status == FR_INTERRUPTED) {
+            fr_interrupt_clear();
+            status = FR_OK;
+        } else if (status == FR_BAD_INPUT) { /* a prompt that is too long: say so and go on */
+            fprintf(stderr, "%s\n", error->message);
+            status = FR_OK;
+        }
+    }
+    free(line);
+    fputc('\n', stderr);
+    return status;
+}
+
+static fr_status choose_prompt(const cli_call *call, fr_model *model, const fr_tokenizer *tokenizer,
+                               fr_error *error)
+{
+    if (call->operand_count == 2)
+        return answer_prompt(call, model, tokenizer, call->operands[1], error);
+    if (isatty(STDIN_FILENO))
+        return converse(call, model, tokenizer, error);
+    fr_buffer input = {0};
+    fr_status status = read_input(&input, error);
+    if (status == FR_OK)
+        status = answer_prompt(call, model, tokenizer, input.data, error);
+    fr_buffer_free(&input);
+    return status;
+}
+
+static fr_status run(const cli_call *call, fr_error *error)
+{
+    fr_model *model = NULL;
+    fr_tokenizer *tokenizer = NULL;
+    fr_status status = fr_tokenizer_load(&tokenizer, call->operands[0], error);
+    if (status == FR_OK)
+        status = fr_model_load(&model, call->operands[0], error);
+    if (status == FR_OK)
+        status = choose_prompt(call, model, tokenizer, error);
+    fr_model_destroy(model);
+    fr_tokenizer_free(tokenizer);
+    return status;
+}
+
+static const char help[] =
+    "Continues a prompt with a model (a folder with config.json, model.safetensors and "
+    "tokenizer.json), printing the text as it is made.\n"
+    "Without PROMPT: on a terminal each line you type is a prompt; else the prompt is standard "
+    "input.\n"
+    "An empty prompt lets the model begin a text of its own.\n"
+    "\n"
+    "  frugal generate out \"Once upon a time\"\n"
+    "  frugal generate out \"Q: Why?\" --temperature 0 --stop \"Q:\" --max-tokens 50\n"
+    "  frugal generate out \"\" --samples 5 --top-p 0.9 --seed 7 --json";
+
+const cli_verb cli_generate = {
+    "generate", "MODEL [PROMPT]", "continue a prompt", help, &table, 1, 2, false, run};
