@@ -31,7 +31,7 @@ void fr_linear_layer_destroy(fr_linear_layer *layer);
 /* Inverse frequencies of the rotary embedding, (D/2) f32, freed with fr_tensor_free. NULL: none. */
 fr_tensor *fr_rope_frequencies(int64_t head_dim, double theta);
 
-/* ---- attention ---- */
+/* ---- running a model's layer ---- */
 
 /* What a layer must know of the call besides its input. */
 typedef struct fr_step {
@@ -39,6 +39,24 @@ typedef struct fr_step {
     fr_tensor *segments;  /* (B, T) i32, or NULL */
     fr_cache *cache;      /* opened by fr_cache_begin, or NULL */
 } fr_step;
+
+/* One whole layer: x (B, T, C) -> (B, T, C). Pure, except for the cache. */
+typedef fr_tensor *fr_layer_function(const void *layer, fr_tape *tape, fr_tensor *x,
+                                     const fr_step *step);
+enum { FR_LAYER_CALLS = 4 };
+typedef struct fr_layer_call {
+    fr_layer_function *function;
+    const void *layer;
+    int given; /* which of the step's tensors there are */
+} fr_layer_call;
+/* Filled at build; lives in the layer as long as the model. */
+void fr_layer_calls_fill(fr_layer_call calls[FR_LAYER_CALLS], fr_layer_function *function,
+                         const void *layer);
+/* Call the function; recompute: keep only x and the result, backward calls it again. */
+fr_tensor *fr_layer_run(fr_layer_call calls[FR_LAYER_CALLS], fr_tape *tape, fr_tensor *x,
+                        const fr_step *step, bool recompute);
+
+/* ---- attention ---- */
 
 typedef struct fr_attention_layer {
     fr_linear_layer *query, *key, *value; /* C -> H*D, Hkv*D, Hkv*D */

@@ -1,0 +1,301 @@
+/* config.c: between a configuration's table and config.json.
+
+   A field of config.json is known in one of four ways: the kind's table has it, the kind reads it
+   itself, the kind ignores it, or every model ignores it (the list below: fields of generation, of
+   other heads, of the library that wrote them). A field that is null says nothing. Everything else is refused
+   by name, because nobody can know that it does not change the result. docs/models.md repeats the lists. */
+#include "models/models.h"
+
+#include <string.h>
+
+enum { CONFIG_LIMIT = 64 << 20 };
+
+/* Fields that do not change what a decoder computes. */
+static const char *const ignored[] = {
+    "architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "use_cache",
+    "output_attentions", "output_hidden_states", "return_dict", "torchscript", "use_bfloat16",
+    "id2label", "label2id", "num_labels", "problem_type", "task_specific_params", "tokenizer_class",
+    "prefix", "finetuning_task", "gradient_checkpointing", "chunk_size_feed_forward", "is_decoder",
+    "tie_encoder_decoder", "cross_attention_hidden_size", "sep_token_id", "decoder_start_token_id",
+    /* settings of generation, which moved to generation_config.json */
+    "max_length", "min_length", "max_new_tokens", "do_sample", "early_stopping", "num_beams",
+    "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "typical_p",
+    "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
+    "bad_words_ids", "num_return_sequences", "output_scores", "return_dict_in_generate",
+    "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
+    "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", NULL};
+
+/* Fields that would change it; harmless while false, zero or empty. */
+static const char *const refused[] = {"quantization_config", "auto_map",     "is_encoder_decoder",
+                                      "add_cross_attention", "pruned_heads", NULL};
+
+static bool listed(const char *const *names, const char *name)
+{
+    for (; names && *names; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+static bool says_nothing(const json_t *value)
+{
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_number(value) && json_number_value(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0);
+}
+
+fr_status fr_json_load(json_t **json, const char *path, fr_error *error)
+{
+    char *text;
+    size_t size;
+    FR_TRY(fr_file_read(path, CONFIG_LIMIT, &text, &size, error));
+    json_error_t where;
+    *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    fr_free(text);
+    if (!*json)
+        return fr_fail_at(error, FR_BAD_INPUT, path, where.line, "%s", where.text);
+    if (json_is_object(*json))
+        return FR_OK;
+    json_decref(*json);
+    *json = NULL;
+    return fr_fail_at(error, FR_BAD_INPUT, path, 0, "expected a JSON object");
+}
+
+fr_status fr_config_kind(const fr_model_kind **kind, const json_t *json, const char *path,
+                         fr_error *error)
+{
+    const char *type = json_string_value(json_object_get(json, "model_type"));
+    if (!type)
+        return fr_fail_at(error, FR_BAD_INPUT, path, 0, "there is no model_type");
+    fr_buffer known = {0};
+    for (const fr_kind *const *entry = fr_models.entries; *entry; entry++) {
+        *kind = (const fr_model_kind *)*entry;
+        if (listed((*kind)->model_types, type)) {
+            fr_buffer_free(&known);
+            return FR_OK;
+        }
+        for (const char *const *name = (*kind)->model_types; *name; name++)
+            fr_buffer_printf(&known, "%s%s", known.size ? ", " : "", *name);
+    }
+    fr_fail_at(error, FR_UNSUPPORTED, path, 0, "model_type '%.64s' is not supported (known: %s)",
+               type, known.failed ? "..." : known.data);
+    fr_buffer_free(&known);
+    return FR_UNSUPPORTED;
+}
+
+/* ---- reading ---- */
+
+static fr_status check_known(const fr_model_kind *kind, const json_t *json, const char *path,
+                             fr_error *error)
+{
+    const fr_option_table *table = &kind->base.options;
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)json, name, value)
+    {
+        bool known = json_is_null(value) || name[0] == '_' || listed(kind->extra_fields, name) ||
+                     listed(kind->ignored_fields, name) || listed(ignored, name) ||
+                     (listed(refused, name) && says_nothing(value));
+        for (size_t i = 0; i < table->count && !known; i++)
+            known = strcmp(table->options[i].name, name) == 0;
+        if (!known)
+            return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
+                              "field '%.64s' is not supported by model '%s': it may change the "
+                              "result",
+                              name, kind->base.name);
+    }
+    return FR_OK;
+}
+
+/* A JSON value as the text that fr_options_set reads; false: not of the option's type. */
+static bool value_text(const fr_option *option, const json_t *value, fr_buffer *text)
+{
+    if ((option->type == FR_OPTION_STRING || option->type == FR_OPTION_CHOICE) &&
+        json_is_string(value))
+        fr_buffer_text(text, json_string_value(value));
+    else if (option->type == FR_OPTION_BOOL && json_is_boolean(value))
+        fr_buffer_text(text, json_is_true(value) ? "true" : "false");
+    else if (option->type == FR_OPTION_INT && json_is_integer(value))
+        fr_buffer_printf(text, "%lld", (long long)json_integer_value(value));
+    else if (option->type == FR_OPTION_FLOAT && json_is_number(value))
+        fr_buffer_printf(text, "%.17g", json_number_value(value));
+    else
+        return false;
+    return true;
+}
+
+/* A list of strings, which come without characters that YAML would read otherwise. */
+static bool list_text(const json_t *value, fr_buffer *text)
+{
+    if (!json_is_array(value))
+        return false;
+    fr_buffer_text(text, "[");
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const char *item = json_string_value(json_array_get(value, i));
+        if (!item || strspn(item, "abcdefghijklmnopqrstuvwxyz_0123456789") != strlen(item))
+            return false;
+        fr_buffer_printf(text, "%s%s", i ? ", " : "", item);
+    }
+    fr_buffer_text(text, "]");
+    return true;
+}
+
+static fr_status read_field(const fr_option_table *table, const fr_option *option, void *config,
+                            const json_t *value, const char *path, fr_error *error)
+{
+    fr_buffer text = {0};
+    /* a list of ids that end a text stands for its first; the folder's reader takes the rest */
+    if (strcmp(option->name, "eos_token_id") == 0 && json_is_array(value))
+        value = json_array_get(value, 0);
+    bool fits = option->type == FR_OPTION_STRINGS ? list_text(value, &text)
+                                                  : value_text(option, value, &text);
+    fr_status status;
+    if (text.failed)
+        status = fr_fail(error, FR_NO_MEMORY, "no memory to read %s", path);
+    else if (!fits)
+        status =
+            fr_fail_at(error, FR_BAD_INPUT, path, 0, "field '%s' has the wrong type", option->name);
+    else if ((status = fr_options_set(table, config, option->name, text.data, error)) != FR_OK)
+        fr_error_prefix(error, "%s", path);
+    fr_buffer_free(&text);
+    return status;
+}
+
+static fr_status read_table(const fr_model_kind *kind, void *config, const json_t *json,
+                            const char *path, fr_error *error)
+{
+    const fr_option_table *table = &kind->base.options;
+    for (size_t i = 0; i < table->count; i++) {
+        const json_t *value = json_object_get(json, table->options[i].name);
+        if (value && !json_is_null(value))
+            FR_TRY(read_field(table, &table->options[i], config, value, path, error));
+    }
+    return kind->read_config(config, json, path, error);
+}
+
+fr_status fr_config_from_json(void **config, const fr_model_kind *kind, const json_t *json,
+                              const char *path, fr_error *error)
+{
+    *config = NULL;
+    FR_TRY(check_known(kind, json, path, error));
+    void *filled = fr_alloc(kind->base.options.size, FR_MEMORY_OTHER);
+    if (!filled)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for a model's configuration");
+    kind->base.options.defaults(filled);
+    fr_status status = read_table(kind, filled, json, path, error);
+    if (status != FR_OK) {
+        fr_model_config_free(kind, filled);
+        return status;
+    }
+    *config = filled;
+    return FR_OK;
+}
+
+fr_status fr_config_fill(const fr_option_table *table, void *config, const json_t *json,
+                         const fr_config_default *defaults, size_t count, fr_error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!json_object_get(json, defaults[i].name))
+            FR_TRY(fr_options_set(table, config, defaults[i].name, defaults[i].value, error));
+    return FR_OK;
+}
+
+fr_status fr_config_require(const json_t *json, const char *const *names, const char *path,
+                            fr_error *error)
+{
+    for (; *names; names++)
+        if (!json_object_get(json, *names))
+            return fr_fail_at(error, FR_BAD_INPUT, path, 0, "field '%s' is missing", *names);
+    return FR_OK;
+}
+
+/* ---- writing and copying ---- */
+
+static json_t *list_json(const fr_strings *list)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < list->count; i++)
+        json_array_append_new(array, json_string(list->items[i]));
+    return array;
+}
+
+static json_t *field_json(const fr_option *option, const void *field)
+{
+    switch (option->type) {
+    case FR_OPTION_INT: {
+        int64_t number = *(const int64_t *)field;
+        return number == -1 ? json_null() : json_integer(number);
+    }
+    case FR_OPTION_FLOAT:
+        return json_real(*(const double *)field);
+    case FR_OPTION_BOOL:
+        return json_boolean(*(const bool *)field);
+    case FR_OPTION_STRING: {
+        const char *text = *(char *const *)field;
+        return text ? json_string(text) : json_null();
+    }
+    case FR_OPTION_CHOICE:
+        return json_string(option->choices[*(const int *)field]);
+    case FR_OPTION_STRINGS:
+        return ((const fr_strings *)field)->count ? list_json(field) : json_null();
+    default:
+        return NULL; /* no configuration has such a field */
+    }
+}
+
+fr_status fr_config_write_table(const fr_option_table *table, const void *config, json_t *json,
+                                fr_error *error)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const fr_option *option = &table->options[i];
+        const void *field = (const char *)config + option->offset;
+        if (json_object_set_new(json, option->name, field_json(option, field)) != 0)
+            return fr_fail(error, FR_NO_MEMORY, "cannot write field '%s' of a configuration",
+                           option->name);
+    }
+    return FR_OK;
+}
+
+static bool copy_strings(fr_strings *list)
+{
+    char **from = list->items;
+    size_t count = list->count;
+    *list = (fr_strings){0};
+    if (!count)
+        return true;
+    list->items = fr_alloc_array(count, sizeof *list->items, FR_MEMORY_OTHER);
+    for (size_t i = 0; i < count && list->items; i++) {
+        list->items[i] = fr_string_copy(from[i]);
+        if (!list->items[i])
+            return false;
+        list->count++;
+    }
+    return list->items != NULL;
+}
+
+void *fr_config_copy(const fr_option_table *table, const void *config)
+{
+    char *copy = fr_alloc(table->size, FR_MEMORY_OTHER);
+    if (!copy)
+        return NULL;
+    memcpy(copy, config, table->size);
+    bool whole = true;
+    for (size_t i = 0; i < table->count; i++) {
+        void *field = copy + table->options[i].offset;
+        if (table->options[i].type == FR_OPTION_STRING && *(char **)field) {
+            *(char **)field = whole ? fr_string_copy(*(char **)field) : NULL;
+            whole &= *(char **)field != NULL;
+        } else if (table->options[i].type == FR_OPTION_STRINGS) {
+            if (whole)
+                whole = copy_strings(field);
+            else
+                *(fr_strings *)field = (fr_strings){0};
+        }
+    }
+    if (whole)
+        return copy;
+    fr_options_free(table, copy);
+    fr_free(copy);
+    return NULL;
+}

@@ -1,0 +1,306 @@
+/* gpt2.c: GPT-2 (Radford et al., 2019): pre-norm decoder with learned positions, layer norms, GELU and
+   biases everywhere; the output matrix is the embedding.
+
+   Files hold its matrices as (in, out), because its first code said a linear layer as a convolution
+   of width one; ours are (out, in) as everywhere else, and are turned on reading and writing.
+
+   x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
+#include "models/models.h"
+#include "nn/nn.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- configuration ---- */
+
+typedef struct gpt2_config {
+    int64_t vocab_size, n_positions, n_embd, n_layer, n_head, n_inner;
+    int activation_function;
+    double resid_pdrop, embd_pdrop, attn_pdrop;
+    double layer_norm_epsilon, initializer_range;
+    bool scale_attn_weights, scale_attn_by_inverse_layer_idx, tie_word_embeddings;
+    int64_t bos_token_id, eos_token_id, pad_token_id;
+} gpt2_config;
+
+static void defaults(void *options)
+{
+    gpt2_config *c = options;
+    c->n_positions = 1024;
+    c->n_embd = 256;
+    c->n_layer = 6;
+    c->n_head = 4;
+    c->activation_function = FR_ACTIVATION_GELU_NEW;
+    c->layer_norm_epsilon = 1e-5;
+    c->initializer_range = 0.02;
+    c->scale_attn_weights = true;
+    c->tie_word_embeddings = true;
+    c->bos_token_id = c->eos_token_id = c->pad_token_id = -1;
+}
+
+#define AT(field) offsetof(gpt2_config, field)
+static const fr_option options[] = {
+    {"vocab_size", FR_OPTION_INT, AT(vocab_size), "tokens", 0, INT32_MAX, NULL,
+     "entries of the vocabulary; 0: the tokenizer's"},
+    {"n_positions", FR_OPTION_INT, AT(n_positions), "tokens", 1, 1 << 24, NULL,
+     "learned positions: the longest row that the model reads"},
+    {"n_embd", FR_OPTION_INT, AT(n_embd), NULL, 1, 1 << 20, NULL, "width C"},
+    {"n_layer", FR_OPTION_INT, AT(n_layer), NULL, 1, 1 << 14, NULL, "layers"},
+    {"n_head", FR_OPTION_INT, AT(n_head), NULL, 1, 1 << 14, NULL, "heads H, a divisor of n_embd"},
+    {"n_inner", FR_OPTION_INT, AT(n_inner), NULL, 0, 1 << 22, NULL,
+     "feed-forward width F; 0: 4 n_embd"},
+    {"activation_function", FR_OPTION_CHOICE, AT(activation_function), NULL, 0, 0,
+     fr_activation_names, "activation of the feed-forward layer"},
+    {"resid_pdrop", FR_OPTION_FLOAT, AT(resid_pdrop), NULL, 0, 0.99, NULL,
+     "dropout of what layers add to the residual stream"},
+    {"embd_pdrop", FR_OPTION_FLOAT, AT(embd_pdrop), NULL, 0, 0.99, NULL,
+     "dropout of the embeddings"},
+    {"attn_pdrop", FR_OPTION_FLOAT, AT(attn_pdrop), NULL, 0, 0.99, NULL,
+     "dropout of attention probabilities: read and written, but training refuses any but 0"},
+    {"layer_norm_epsilon", FR_OPTION_FLOAT, AT(layer_norm_epsilon), NULL, 0, 1, NULL,
+     "added to the variance before the root"},
+    {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
+     "standard deviation of new weights; projections into the residual stream get it divided by "
+     "sqrt(2 layers)"},
+    {"scale_attn_weights", FR_OPTION_BOOL, AT(scale_attn_weights), NULL, 0, 0, NULL,
+     "divide attention scores by the root of the head's width"},
+    {"scale_attn_by_inverse_layer_idx", FR_OPTION_BOOL, AT(scale_attn_by_inverse_layer_idx), NULL,
+     0, 0, NULL, "divide them also by the layer's number, from 1"},
+    {"tie_word_embeddings", FR_OPTION_BOOL, AT(tie_word_embeddings), NULL, 0, 0, NULL,
+     "the output matrix is the embedding"},
+    {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
+     "id that begins a text; -1: the tokenizer's, or none"},
+    {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
+     "id that ends a text; -1: the tokenizer's, or none"},
+    {"pad_token_id", FR_OPTION_INT, AT(pad_token_id), NULL, -1, INT32_MAX, NULL,
+     "id that fills rows; -1: none"},
+};
+#undef AT
+
+/* What transformers takes for absent fields. */
+static const fr_config_default absent[] = {{"n_positions", "1024"},   {"resid_pdrop", "0.1"},
+                                           {"embd_pdrop", "0.1"},     {"attn_pdrop", "0.1"},
+                                           {"bos_token_id", "50256"}, {"eos_token_id", "50256"}};
+static const char *const required[] = {"vocab_size", "n_embd", "n_layer", "n_head", NULL};
+
+static fr_status read_config(void *config, const json_t *json, const char *path, fr_error *error)
+{
+    FR_TRY(fr_config_require(json, required, path, error));
+    return fr_config_fill(&fr_model_gpt2.base.options, config, json, absent,
+                          sizeof absent / sizeof absent[0], error);
+}
+
+static fr_status write_config(const void *config, json_t *json, fr_error *error)
+{
+    json_object_set_new(json, "architectures", json_pack("[s]", "GPT2LMHeadModel"));
+    json_object_set_new(json, "model_type", json_string("gpt2"));
+    return fr_config_write_table(&fr_model_gpt2.base.options, config, json, error);
+}
+
+/* ---- layers ---- */
+
+typedef struct gpt2_layer {
+    fr_norm_layer attention_norm, feed_forward_norm;
+    fr_attention_layer attention;
+    fr_feed_forward_layer feed_forward;
+    fr_layer_call calls[FR_LAYER_CALLS];
+} gpt2_layer;
+
+typedef struct gpt2 {
+    fr_parameter *embedding, *positions; /* (V, C), (P, C) */
+    fr_norm_layer norm;
+    gpt2_layer *layers;
+} gpt2;
+
+/* ---- forward ---- */
+
+static fr_tensor *apply_layer(const void *which, fr_tape *tape, fr_tensor *x, const fr_step *step)
+{
+    const gpt2_layer *layer = which;
+    fr_tensor *normed = fr_norm_apply(&layer->attention_norm, tape, x);
+    x = fr_add(tape, x, fr_attention_apply(&layer->attention, tape, normed, step));
+    normed = fr_norm_apply(&layer->feed_forward_norm, tape, x);
+    x = fr_add(tape, x, fr_feed_forward_apply(&layer->feed_forward, tape, normed));
+    return fr_tap(tape, x, "layers.%d.out", layer->attention.index);
+}
+
+/* The learned vectors of the places: (B, T, C), or (T, C) for 0..T-1. */
+static fr_tensor *places(const gpt2 *own, fr_tape *tape, const fr_tensor *ids, fr_tensor *positions)
+{
+    fr_tensor *table = own->positions->value;
+    if (positions)
+        return fr_embedding(tape, table, positions);
+    if (ids->shape[1] > table->shape[0])
+        return fr_tape_fail(tape, FR_BAD_INPUT,
+                            "a row of %lld tokens is longer than the model's %lld positions",
+                            (long long)ids->shape[1], (long long)table->shape[0]);
+    return fr_slice(tape, table, 0, 0, ids->shape[1]);
+}
+
+static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
+{
+    const gpt2 *own = model->own;
+    const gpt2_config *c = model->config;
+    fr_step step = {batch->positions, batch->segments, cache};
+    if (fr_refuse_attention_dropout(tape, c->attn_pdrop, "attn_pdrop") ||
+        (cache && !fr_cache_begin(cache, tape, batch, &step.positions)))
+        return NULL;
+    fr_tensor *x = fr_embedding(tape, own->embedding->value, batch->ids);
+    x = fr_add(tape, x, places(own, tape, batch->ids, step.positions));
+    x = fr_tap(tape, x, "embeddings");
+    x = fr_dropout(tape, x, (float)c->embd_pdrop);
+    for (int64_t i = 0; i < model->layers; i++)
+        x = fr_layer_run(own->layers[i].calls, tape, x, &step, model->recompute);
+    return fr_tap(tape, fr_norm_apply(&own->norm, tape, x), "final_norm");
+}
+
+/* ---- building ---- */
+
+static fr_status settle(gpt2_config *c, fr_error *error)
+{
+    if (c->vocab_size < 1)
+        return fr_fail(error, FR_BAD_INPUT, "model gpt2: vocab_size is not set");
+    if (c->n_embd % c->n_head)
+        return fr_fail(error, FR_BAD_INPUT, "model gpt2: n_head %lld does not divide n_embd %lld",
+                       (long long)c->n_head, (long long)c->n_embd);
+    if (!c->n_inner)
+        c->n_inner = 4 * c->n_embd;
+    return FR_OK;
+}
+
+static float score_scale(const gpt2_config *c, int64_t layer)
+{
+    double scale = c->scale_attn_weights ? 1 / sqrt((double)(c->n_embd / c->n_head)) : 1;
+    return (float)(c->scale_attn_by_inverse_layer_idx ? scale / (double)(layer + 1) : scale);
+}
+
+static void build_layer(fr_builder *b, gpt2_layer *layer, const gpt2_config *c)
+{
+    const fr_axis hidden_axis = FR_AXIS_HIDDEN;
+    int64_t width = c->n_embd;
+    fr_attention_layer *a = &layer->attention;
+    fr_feed_forward_layer *f = &layer->feed_forward;
+    fr_builder_norm(b, &layer->attention_norm, "ln_1", width, hidden_axis);
+    a->fused = fr_builder_linear(b, "attn.c_attn", 3 * width, FR_AXIS_QKV, width, hidden_axis, true,
+                                 false);
+    a->out =
+        fr_builder_linear(b, "attn.c_proj", width, hidden_axis, width, FR_AXIS_HEADS, true, true);
+    fr_builder_norm(b, &layer->feed_forward_norm, "ln_2", width, hidden_axis);
+    f->up =
+        fr_builder_linear(b, "mlp.c_fc", c->n_inner, FR_AXIS_FFN, width, hidden_axis, true, false);
+    f->down =
+        fr_builder_linear(b, "mlp.c_proj", width, hidden_axis, c->n_inner, FR_AXIS_FFN, true, true);
+    a->heads = a->kv_heads = c->n_head;
+    a->head_dim = width / c->n_head;
+    a->scale = score_scale(c, b->layer);
+    f->activation = (fr_activation)c->activation_function;
+    a->dropout = f->dropout = (float)c->resid_pdrop;
+    a->index = f->index = (int)b->layer;
+    fr_layer_calls_fill(layer->calls, apply_layer, layer);
+}
+
+static void describe(fr_model *model, const gpt2_config *c)
+{
+    model->vocabulary = c->vocab_size;
+    model->width = c->n_embd;
+    model->layers = c->n_layer;
+    model->heads = model->kv_heads = c->n_head;
+    model->head_dim = c->n_embd / c->n_head;
+    model->max_positions = c->n_positions;
+    model->bos = c->bos_token_id;
+    model->eos = c->eos_token_id;
+    model->pad = c->pad_token_id;
+}
+
+static fr_status build(fr_model *model, fr_error *error)
+{
+    gpt2_config *c = model->config;
+    FR_TRY(settle(c, error));
+    describe(model, c);
+    gpt2 *own = model->own = fr_alloc(sizeof *own, FR_MEMORY_OTHER);
+    if (!own ||
+        !(own->layers = fr_alloc_array((size_t)c->n_layer, sizeof *own->layers, FR_MEMORY_OTHER)))
+        return fr_fail(error, FR_NO_MEMORY, "no memory for a model");
+    const int64_t words[] = {c->vocab_size, c->n_embd},
+                  places_shape[] = {c->n_positions, c->n_embd};
+    const fr_axis word_axes[] = {FR_AXIS_VOCAB, FR_AXIS_HIDDEN};
+    const fr_axis place_axes[] = {FR_AXIS_POSITION, FR_AXIS_HIDDEN};
+    float std = (float)c->initializer_range;
+    own->embedding = fr_model_add_parameter(model, "transformer.wte.weight", 2, words, word_axes,
+                                            false, std, error);
+    if (!own->embedding)
+        return error->status;
+    own->positions = fr_model_add_parameter(model, "transformer.wpe.weight", 2, places_shape,
+                                            place_axes, false, std, error);
+    if (!own->positions)
+        return error->status;
+    fr_builder b = {.model = model,
+                    .prefix = "transformer.h.",
+                    .std = c->initializer_range,
+                    .eps = c->layer_norm_epsilon,
+                    .norm_bias = true,
+                    .error = error};
+    for (; b.layer < c->n_layer; b.layer++)
+        build_layer(&b, &own->layers[b.layer], c);
+    FR_TRY(b.status);
+    FR_TRY(fr_norm_declare(&own->norm, model, "transformer.ln_f", c->n_embd, FR_AXIS_HIDDEN, true,
+                           c->layer_norm_epsilon, error));
+    model->head = own->embedding;
+    if (!c->tie_word_embeddings)
+        model->head =
+            fr_model_add_parameter(model, "lm_head.weight", 2, words, word_axes, false, std, error);
+    return model->head ? FR_OK : error->status;
+}
+
+static void destroy(fr_model *model)
+{
+    gpt2 *own = model->own;
+    if (own)
+        fr_free(own->layers);
+    fr_free(own);
+}
+
+/* ---- descriptor ---- */
+
+static bool stored_transposed(const fr_parameter *parameter)
+{
+    return parameter->matrix;
+}
+
+/* Causal masks that old files carry: h.0.attn.bias, h.0.attn.masked_bias. */
+static bool ignores_tensor(const char *name)
+{
+    size_t length = strlen(name);
+    static const char *const ends[] = {".attn.bias", ".attn.masked_bias"};
+    for (int i = 0; i < 2; i++)
+        if (length >= strlen(ends[i]) && strcmp(name + length - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return false;
+}
+
+static const char *const model_types[] = {"gpt2", NULL};
+static const char *const ignored_fields[] = {"n_ctx",
+                                             "reorder_and_upcast_attn",
+                                             "summary_type",
+                                             "summary_use_proj",
+                                             "summary_activation",
+                                             "summary_proj_to_labels",
+                                             "summary_first_dropout",
+                                             NULL};
+
+const fr_model_kind fr_model_gpt2 = {
+    .base = {"gpt2",
+             "decoder with learned positions, layer norms and GELU: GPT-2",
+             "Radford et al., Language Models are Unsupervised Multitask Learners, 2019",
+             {"model.gpt2", options, sizeof options / sizeof options[0], sizeof(gpt2_config),
+              defaults}},
+    .model_types = model_types,
+    .ignored_fields = ignored_fields,
+    .read_config = read_config,
+    .write_config = write_config,
+    .build = build,
+    .hidden = hidden,
+    .destroy = destroy,
+    .prefix = "transformer.",
+    .stored_transposed = stored_transposed,
+    .ignores_tensor = ignores_tensor,
+};

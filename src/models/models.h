@@ -1,0 +1,69 @@
+/* models.h: what the files of this room share: making a model step by step, and config.json. */
+#ifndef FRUGAL_MODELS_H
+#define FRUGAL_MODELS_H
+
+#include "frugal/model.h"
+
+#include <jansson.h>
+
+extern const fr_model_kind fr_model_gpt2, fr_model_llama;
+
+/* A model with its parameters declared and allocated (zeros), not drawn. `config` is copied. */
+fr_status fr_model_build(fr_model **model, const fr_model_kind *kind, const void *config,
+                         bool shapes_only, fr_error *error);
+
+/* Fill the parameters from the folder's safetensors files. */
+fr_status fr_weights_load(fr_model *model, const char *folder, fr_error *error);
+
+/* ---- config.c: a configuration and JSON ---- */
+
+/* Parse a JSON file whose top is an object. */
+fr_status fr_json_load(json_t **json, const char *path, fr_error *error);
+/* The kind that reads config.json's model_type. */
+fr_status fr_config_kind(const fr_model_kind **kind, const json_t *json, const char *path,
+                         fr_error *error);
+/* A new configuration from config.json, freed with fr_model_config_free. */
+fr_status fr_config_from_json(void **config, const fr_model_kind *kind, const json_t *json,
+                              const char *path, fr_error *error);
+/* Put every field of the table into the object: a string that is NULL, an empty list and -1 as null. */
+fr_status fr_config_write_table(const fr_option_table *table, const void *config, json_t *json,
+                                fr_error *error);
+/* A deep copy; NULL: no memory. */
+void *fr_config_copy(const fr_option_table *table, const void *config);
+
+/* The values that the peer takes for fields that a config.json leaves out. */
+typedef struct fr_config_default {
+    const char *name, *value; /* as fr_options_set reads them */
+} fr_config_default;
+/* Apply those of `count` whose field is absent from the object (null counts as present). */
+fr_status fr_config_fill(const fr_option_table *table, void *config, const json_t *json,
+                         const fr_config_default *defaults, size_t count, fr_error *error);
+/* Fields that a config.json must have. NULL-terminated. */
+fr_status fr_config_require(const json_t *json, const char *const *names, const char *path,
+                            fr_error *error);
+
+/* ---- for kinds ---- */
+
+/* Fails when a call would train with attention dropout, which the fused attention does not do. */
+bool fr_refuse_attention_dropout(fr_tape *tape, double dropout, const char *field);
+/* Declares the parts of a layer one after the other; after a failure it does nothing more. */
+typedef struct fr_builder {
+    fr_model *model;
+    const char *prefix; /* "model.layers." */
+    int64_t layer;      /* number of the layer being declared */
+    double std;         /* of new weights */
+    double eps;         /* of norms */
+    bool norm_bias;     /* layer norm, else root mean square norm */
+    fr_status status;
+    fr_error *error;
+} fr_builder;
+/* PREFIX N.NAME. Projections into the residual stream are drawn with std / sqrt(2 * layers) (GPT-2,
+   section 2.3). */
+fr_linear_layer *fr_builder_linear(fr_builder *builder, const char *name, int64_t out,
+                                   fr_axis out_axis, int64_t in, fr_axis in_axis, bool bias,
+                                   bool into_residual);
+struct fr_norm_layer;
+void fr_builder_norm(fr_builder *builder, struct fr_norm_layer *layer, const char *name,
+                     int64_t width, fr_axis axis);
+
+#endif
