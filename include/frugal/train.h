@@ -258,9 +258,11 @@ typedef struct fr_position {
     int64_t micro_batches;  /* done in all: keys the random numbers of the next one */
     int64_t loader_number;  /* next micro-batch of the phase's loader */
     int64_t phase;
+    int64_t loader_phase;   /* the phase in which that loader's order began */
     int64_t phase_step, phase_tokens;
-    int64_t evaluations, evaluations_since_best, best_step;
+    int64_t evaluations, evaluated_step, evaluations_since_best, best_step; /* steps: -1 before the first one */
     double seconds, flops, phase_seconds, phase_flops;
+    double step_flops;             /* of the last step; the plan's before the first */
     double smooth_loss, smooth_weight; /* loss = smooth_loss / smooth_weight */
     double held_out_loss, best_loss;   /* NaN before the first evaluation */
 } fr_position;
@@ -268,7 +270,7 @@ typedef struct fr_position {
 /* What happened in the last step. */
 typedef struct fr_step {
     double loss, gradient_norm, lr;
-    int64_t targets;
+    int64_t tokens, targets;
     double seconds, flops;
 } fr_step;
 
@@ -349,8 +351,11 @@ fr_status fr_checkpoint_write(const char *folder, int64_t step, const fr_state *
 fr_status fr_checkpoint_latest(const char *folder, char **path, int64_t *step, char **identity, fr_error *error);
 /* Read entries of `state` whose names begin with `prefix` ("" for all); each must be there with its shape. */
 fr_status fr_checkpoint_read(const char *path, const fr_state *state, const char *prefix, fr_error *error);
-/* Remove all but the newest `keep_last` and the one of step `best` (-1: none). */
-fr_status fr_checkpoint_prune(const char *folder, int64_t keep_last, int64_t best, fr_error *error);
+/* Remove all but the `keep_last` newest up to step `newest` and the one of step `best` (-1: none). What is newer than `newest` was
+   damaged, or the run would have gone on there: it is left alone. */
+fr_status fr_checkpoint_prune(const char *folder, int64_t newest, int64_t keep_last, int64_t best, fr_error *error);
+/* Remove what killed writers left half done. */
+fr_status fr_checkpoint_clean(const char *folder, fr_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,205 @@
+/* evaluate.c: the loss on held-out text, domain by domain, and the hook that asks for it.
+
+   A domain is a shard. Each evaluation reads the same first micro-batches of it in a fixed order, so that two evaluations differ by
+   the model alone. The loss of a domain is nats per target; the run's held-out loss is the mean over domains. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    ORDER = 1
+}; /* seed of the order in which rows are read: the same for every run, so that runs can be compared */
+
+/* ---- domains ---- */
+
+/* "name=prefix", or the last part of the prefix. */
+static fr_status split_name(const char *text, char **name, const char **path, fr_error *error)
+{
+    const char *equal = strchr(text, '='), *slash = strrchr(text, '/');
+    if (equal && (!slash || equal < strchr(text, '/'))) {
+        *name = fr_string_copy_n(text, (size_t)(equal - text));
+        *path = equal + 1;
+    } else {
+        *name = fr_string_copy(slash ? slash + 1 : text);
+        *path = text;
+    }
+    return *name ? FR_OK : fr_fail(error, FR_NO_MEMORY, "no memory for a domain");
+}
+
+static fr_status open_domain(const fr_trainer *trainer, fr_domain *domain, const char *text,
+                             fr_error *error)
+{
+    const char *path;
+    const fr_train_options *o = &trainer->options;
+    FR_TRY(split_name(text, &domain->name, &path, error));
+    FR_TRY(fr_shard_open(&domain->shard, path, error));
+    fr_loader_options options = {.batch = 1,
+                                 .length = o->length,
+                                 .cross_documents = trainer->data.cross_documents,
+                                 .seed = ORDER};
+    FR_TRY(fr_loader_create(&domain->loader, domain->shard, &options, error));
+    int64_t rows = fr_loader_rows_per_epoch(domain->loader);
+    if (rows < 1)
+        return fr_fail(error, FR_BAD_INPUT, "%s: %lld tokens do not fill one row of %lld", path,
+                       (long long)fr_shard_tokens(domain->shard), (long long)o->length);
+    domain->rows = rows < o->micro_batch ? rows : o->micro_batch;
+    int64_t wanted = o->eval_tokens / (domain->rows * o->length), there = rows / domain->rows;
+    domain->batches = wanted < 1 ? 1 : wanted < there ? wanted : there;
+    fr_loader_destroy(domain->loader);
+    options.batch = domain->rows;
+    return fr_loader_create(&domain->loader, domain->shard, &options, error);
+}
+
+fr_status fr_domains_open(fr_trainer *trainer, fr_error *error)
+{
+    const fr_strings *held_out = &trainer->data.held_out;
+    trainer->domains = fr_alloc_array(held_out->count, sizeof *trainer->domains, FR_MEMORY_OTHER);
+    if (!trainer->domains)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for the held-out domains");
+    for (size_t i = 0; i < held_out->count; i++) {
+        fr_domain *domain = &trainer->domains[trainer->domain_count++];
+        domain->loss = NAN;
+        FR_TRY(open_domain(trainer, domain, held_out->items[i], error));
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(trainer->domains[k].name, domain->name) == 0)
+                return fr_fail(error, FR_BAD_INPUT,
+                               "two held-out domains are called '%s'; write NAME=PATH",
+                               domain->name);
+    }
+    return FR_OK;
+}
+
+void fr_domains_close(fr_trainer *trainer)
+{
+    for (size_t i = 0; i < trainer->domain_count; i++) {
+        fr_free(trainer->domains[i].name);
+        if (trainer->domains[i].loader)
+            fr_loader_destroy(trainer->domains[i].loader);
+        if (trainer->domains[i].shard)
+            fr_shard_close(trainer->domains[i].shard);
+    }
+    fr_free(trainer->domains);
+    trainer->domains = NULL;
+    trainer->domain_count = 0;
+}
+
+/* ---- one evaluation ---- */
+
+/* Host arrays (B, T) of one micro-batch, on the tape's arena. */
+typedef struct row_block {
+    fr_batch batch;
+    int64_t targets; /* that count */
+} row_block;
+
+static fr_status read_rows(fr_trainer *trainer, const fr_domain *domain, int64_t number,
+                           row_block *out, fr_error *error)
+{
+    fr_tape *tape = trainer->own->evaluation_tape;
+    int64_t shape[] = {domain->rows, trainer->options.length};
+    bool cross = trainer->data.cross_documents;
+    fr_batch batch = {.ids = fr_tape_tensor(tape, FR_I32, 2, shape),
+                      .targets = fr_tape_tensor(tape, FR_I32, 2, shape)};
+    if (!cross) {
+        batch.segments = fr_tape_tensor(tape, FR_I32, 2, shape);
+        batch.positions = fr_tape_tensor(tape, FR_I32, 2, shape);
+    }
+    FR_TRY(fr_tape_check(tape, error));
+    int32_t *targets = fr_tensor_host(batch.targets);
+    FR_TRY(fr_loader_get(domain->loader, number, fr_tensor_host(batch.ids), targets,
+                         cross ? NULL : fr_tensor_host(batch.segments),
+                         cross ? NULL : fr_tensor_host(batch.positions), error));
+    *out = (row_block){.batch = batch};
+    for (int64_t i = 0; i < shape[0] * shape[1]; i++)
+        out->targets += targets[i] != FR_IGNORE;
+    return FR_OK;
+}
+
+static fr_status evaluate_domain(fr_trainer *trainer, fr_domain *domain, fr_error *error)
+{
+    fr_tape *tape = trainer->own->evaluation_tape;
+    double nats = 0;
+    int64_t targets = 0;
+    for (int64_t number = 0; number < domain->batches; number++) {
+        row_block rows;
+        fr_tape_reset(tape, (uint64_t)number);
+        FR_TRY(read_rows(trainer, domain, number, &rows, error));
+        fr_tensor *loss = trainer->objective->kind->loss(trainer->objective, tape, &rows.batch, 1);
+        FR_TRY(fr_tape_check(tape, error));
+        nats += *(const float *)fr_tensor_host(loss);
+        targets += rows.targets;
+    }
+    domain->loss = targets ? nats / (double)targets : NAN;
+    return FR_OK;
+}
+
+/* Keep the best and count how long it has been. */
+static void note(fr_trainer *trainer, double loss)
+{
+    fr_position *at = &trainer->position;
+    at->held_out_loss = loss;
+    at->evaluated_step = at->step;
+    at->evaluations++;
+    if (isnan(at->best_loss) || loss < at->best_loss - trainer->options.min_improvement) {
+        at->best_loss = loss;
+        at->best_step = at->step;
+        at->evaluations_since_best = 0;
+    } else {
+        at->evaluations_since_best++;
+    }
+}
+
+fr_status fr_trainer_evaluate(fr_trainer *trainer, fr_error *error)
+{
+    if (!trainer->domain_count)
+        return FR_OK;
+    fr_trainer_report(trainer, "evaluating");
+    double begin = fr_seconds(), sum = 0;
+    for (size_t i = 0; i < trainer->domain_count; i++) {
+        fr_status status = evaluate_domain(trainer, &trainer->domains[i], error);
+        if (status != FR_OK)
+            return fr_error_prefix(error, "evaluating on %s", trainer->domains[i].name);
+        sum += trainer->domains[i].loss;
+    }
+    note(trainer, sum / (double)trainer->domain_count);
+    fr_trainer_tick(trainer);
+    FR_TRY(fr_hooks_fire(trainer, FR_EVALUATED, error));
+    trainer->own->evaluation_seconds = fr_seconds() - begin;
+    fr_trainer_tick(trainer);
+    return FR_OK;
+}
+
+/* ---- the hook ---- */
+
+/* Due every eval_every steps, or each time another of `evals` equal parts of the run is done; and at its end. */
+static bool due(const fr_trainer *trainer)
+{
+    const fr_train_options *o = &trainer->options;
+    if (fr_run_over(trainer))
+        return true;
+    if (o->eval_every > 0)
+        return trainer->position.step % o->eval_every == 0;
+    int64_t part = (int64_t)(fr_trainer_fraction(trainer) * (double)o->evals);
+    return part > trainer->position.evaluations && part < o->evals;
+}
+
+static fr_status step_end(fr_hook *hook, fr_error *error)
+{
+    return due(hook->trainer) ? fr_trainer_evaluate(hook->trainer, error) : FR_OK;
+}
+
+/* A run that a hook or the clock ended has not been evaluated where it stopped. */
+static fr_status end(fr_hook *hook, fr_error *error)
+{
+    const fr_position *at = &hook->trainer->position;
+    return at->evaluated_step == at->step ? FR_OK : fr_trainer_evaluate(hook->trainer, error);
+}
+
+const fr_hook_kind fr_hook_evaluation = {
+    .base = {.name = "evaluation",
+             .summary = "Held-out loss by domain, every so often.",
+             .options = {.name = "hooks.evaluation"}},
+    .standard = true,
+    .step_end = step_end,
+    .end = end,
+};

@@ -1,0 +1,172 @@
+/* plan.c: the dry run: a model without data on a tape that computes nothing. What it counts is what a run uses: weights, gradients
+   with the buffers that add micro-batches, the optimizer's state, activations of the training and of the evaluation tape, and the
+   step's batches. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct step_cost {
+    double flops;
+    size_t bytes; /* of activations */
+} step_cost;
+
+/* Walk through one micro-batch of (rows, length), and back when training. */
+static fr_status walk(fr_objective *objective, fr_tape_mode mode, int64_t rows, int64_t length,
+                      bool segments, step_cost *cost, fr_error *error)
+{
+    fr_tape_options options = {.mode = mode, .shape_only = true, .training = mode == FR_TAPE_TRAIN};
+    fr_tape *tape = fr_tape_create(&options, error);
+    if (!tape)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for the plan");
+    fr_tape_reset(tape, 0);
+    int64_t shape[] = {rows, length};
+    fr_batch batch = {.ids = fr_tape_tensor(tape, FR_I32, 2, shape),
+                      .targets = fr_tape_tensor(tape, FR_I32, 2, shape)};
+    if (segments) {
+        batch.segments = fr_tape_tensor(tape, FR_I32, 2, shape);
+        batch.positions = fr_tape_tensor(tape, FR_I32, 2, shape);
+    }
+    fr_tensor *loss = objective->kind->loss(objective, tape, &batch, 1);
+    fr_status status = fr_tape_check(tape, error);
+    if (status == FR_OK && mode == FR_TAPE_TRAIN)
+        status = fr_tape_backward(tape, loss, 1, error);
+    cost->flops = fr_tape_forward_cost(tape).flops;
+    if (mode == FR_TAPE_TRAIN)
+        cost->flops += fr_tape_backward_cost(tape).flops;
+    cost->bytes = fr_tape_peak_bytes(tape);
+    fr_tape_destroy(tape);
+    return status;
+}
+
+/* Steps of a phase by its stop rule; the estimated number where time decides, 0 when it cannot be known. */
+static double phase_steps(const fr_phase_options *phase, double flops_per_step,
+                          double flops_per_second)
+{
+    double tokens = (double)(phase->micro_batch * phase->accumulation * phase->length),
+           steps = INFINITY;
+    if (phase->steps > 0)
+        steps = (double)phase->steps;
+    if (phase->tokens > 0)
+        steps = fmin(steps, ceil((double)phase->tokens / tokens));
+    if (phase->flops > 0)
+        steps = fmin(steps, ceil(phase->flops / flops_per_step));
+    if (phase->seconds > 0 && flops_per_second > 0)
+        steps = fmin(steps, ceil(phase->seconds * flops_per_second / flops_per_step));
+    return isfinite(steps) ? steps : 0;
+}
+
+static void add_phase(fr_train_plan *plan, const fr_phase_options *phase, double flops_per_step,
+                      double flops_per_second, bool *unknown)
+{
+    double steps = phase_steps(phase, flops_per_step, flops_per_second);
+    *unknown |= steps == 0;
+    plan->steps += (int64_t)steps;
+    plan->tokens += (int64_t)steps * phase->micro_batch * phase->accumulation * phase->length;
+    plan->flops += steps * flops_per_step;
+}
+
+static void count_weights(fr_train_plan *plan, const fr_model *model)
+{
+    plan->parameters = fr_model_parameter_total(model);
+    for (size_t p = 0; p < model->parameter_count; p++) {
+        const fr_tensor *value = model->parameters[p]->value;
+        plan->bytes[FR_MEMORY_WEIGHTS] += fr_tensor_bytes(value);
+        if (value->requires_grad)
+            plan->trained += fr_tensor_count(value);
+    }
+}
+
+static fr_status plan_phases(fr_train_plan *plan, const fr_train_recipe *recipe,
+                             fr_objective *objective, double flops_per_second, fr_error *error)
+{
+    bool segments = !recipe->data.cross_documents, unknown = false;
+    size_t training = 0, evaluation = 0, batches = 0;
+    int levels = 0;
+    for (size_t i = 0; i < recipe->phase_count; i++) {
+        const fr_phase_options *phase = &recipe->phases[i].options;
+        step_cost forth, look;
+        FR_TRY(walk(objective, FR_TAPE_TRAIN, phase->micro_batch, phase->length, segments, &forth,
+                    error));
+        FR_TRY(walk(objective, FR_TAPE_NO_GRAD, phase->micro_batch, phase->length, segments, &look,
+                    error));
+        double flops = forth.flops * (double)phase->accumulation;
+        if (i == 0) {
+            plan->flops_per_step = flops;
+            plan->tokens_per_step = phase->micro_batch * phase->accumulation * phase->length;
+        }
+        add_phase(plan, phase, flops, flops_per_second, &unknown);
+        size_t tokens = (size_t)(phase->micro_batch * phase->accumulation * phase->length);
+        int needed = fr_gradient_tree_levels(phase->accumulation);
+        training = forth.bytes > training ? forth.bytes : training;
+        evaluation = look.bytes > evaluation ? look.bytes : evaluation;
+        batches = tokens > batches ? tokens : batches;
+        levels = needed > levels ? needed : levels;
+    }
+    if (unknown)
+        plan->steps = plan->tokens = 0, plan->flops = 0;
+    plan->bytes[FR_MEMORY_ACTIVATIONS] = training + (recipe->data.held_out.count ? evaluation : 0);
+    plan->bytes[FR_MEMORY_DATA] = batches * 4 * sizeof(int32_t);
+    plan->bytes[FR_MEMORY_GRADIENTS] = (size_t)plan->trained * sizeof(float) * (size_t)(1 + levels);
+    return FR_OK;
+}
+
+fr_status fr_plan_from_recipe(const fr_train_recipe *recipe, const fr_tokenizer *tokenizer,
+                              double flops_per_second, fr_train_plan *plan, fr_error *error)
+{
+    *plan = (fr_train_plan){0};
+    fr_model *model = NULL;
+    FR_TRY(fr_train_recipe_model(recipe, tokenizer, true, &model, error));
+    fr_objective objective = {.kind = (const fr_objective_kind *)recipe->objective.kind,
+                              .options = recipe->objective.options,
+                              .model = model};
+    count_weights(plan, model);
+    fr_status status = objective.kind->init ? objective.kind->init(&objective, error) : FR_OK;
+    if (status == FR_OK)
+        status = plan_phases(plan, recipe, &objective, flops_per_second, error);
+    if (objective.kind->destroy)
+        objective.kind->destroy(&objective);
+    const fr_optimizer_kind *optimizer = (const fr_optimizer_kind *)recipe->optimizer.kind;
+    plan->bytes[FR_MEMORY_OPTIMIZER] =
+        fr_optimizer_state_bytes(optimizer, recipe->optimizer.options, model);
+    plan->checkpoint_bytes = plan->bytes[FR_MEMORY_WEIGHTS] + plan->bytes[FR_MEMORY_OPTIMIZER];
+    for (int kind = 0; kind < FR_MEMORY_KINDS; kind++)
+        plan->total_bytes += plan->bytes[kind];
+    if (flops_per_second > 0)
+        plan->seconds = plan->flops / flops_per_second;
+    fr_model_destroy(model);
+    return status;
+}
+
+fr_status fr_plan_check_memory(const fr_train_plan *plan, fr_error *error)
+{
+    size_t there = fr_physical_memory();
+    if (plan->total_bytes <= there)
+        return FR_OK;
+    const double mb = 1.0 / (1 << 20);
+    return fr_fail(error, FR_BAD_INPUT,
+                   "this run needs %.0f MB and the machine has %.0f MB: weights %.0f, gradients "
+                   "%.0f, optimizer %.0f, "
+                   "activations %.0f; try a smaller model, a smaller train.micro_batch, or "
+                   "train.recompute=true",
+                   (double)plan->total_bytes * mb, (double)there * mb,
+                   (double)plan->bytes[FR_MEMORY_WEIGHTS] * mb,
+                   (double)plan->bytes[FR_MEMORY_GRADIENTS] * mb,
+                   (double)plan->bytes[FR_MEMORY_OPTIMIZER] * mb,
+                   (double)plan->bytes[FR_MEMORY_ACTIVATIONS] * mb);
+}
+
+fr_status fr_train_plan_make(const fr_recipe *recipe, double flops_per_second, fr_train_plan *plan,
+                             fr_error *error)
+{
+    fr_train_recipe read;
+    fr_tokenizer *tokenizer = NULL;
+    FR_TRY(fr_train_recipe_read(&read, recipe, error));
+    fr_status status =
+        read.data.tokenizer ? fr_tokenizer_load(&tokenizer, read.data.tokenizer, error) : FR_OK;
+    if (status == FR_OK)
+        status = fr_plan_from_recipe(&read, tokenizer, flops_per_second, plan, error);
+    fr_tokenizer_free(tokenizer);
+    fr_train_recipe_free(&read);
+    return status;
+}
