@@ -37,8 +37,8 @@ static void write_data(const cli_card *card, fr_buffer *out)
     const fr_data_report *data = card->data;
     char a[24], b[24];
     fr_buffer_printf(out, "\n## Data\n\n%lld files, %lld documents, %s of text.\n\n",
-                     (long long)data->files, (long long)data->documents_read,
-                     cli_bytes_text((double)data->bytes_read, a));
+                     (long long)data->source.files, (long long)data->source.documents,
+                     cli_bytes_text((double)data->source.bytes, a));
     fr_buffer_text(out, "| | documents | bytes | tokens |\n| --- | ---: | ---: | ---: |\n");
     fr_buffer_printf(out, "| train | %lld | %lld | %lld |\n", (long long)data->train_documents,
                      (long long)data->train_bytes, (long long)data->train_tokens);
