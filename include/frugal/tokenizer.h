@@ -30,20 +30,29 @@ fr_status fr_tokenizer_create_bytes(fr_tokenizer **tokenizer, fr_error *error);
 
 typedef struct fr_tokenizer_options {
     int64_t vocabulary; /* entries including the 256 bytes and the special tokens; 0: let the caller's rule choose */
-    int pattern;        /* index into fr_tokenizer_patterns: gpt2, llama3, none */
+    int pattern;        /* index into fr_tokenizer_patterns */
     int64_t sample;     /* bytes of text to learn from at most */
     int64_t min_count;  /* a pair seen less often is not merged */
-    fr_strings special; /* special tokens, first ids after ... ; the first is end-of-text */
+    fr_strings special; /* special tokens: the last ids; the first of them is end-of-text */
 } fr_tokenizer_options;
-/* Entries: bpe, byte. Options table of `bpe` fills fr_tokenizer_options. */
-extern const fr_registry fr_tokenizers;
+/* How text is cut before merging: "gpt2", "llama3", "none"; NULL-terminated. */
+extern const char *const fr_tokenizer_patterns[];
 void fr_tokenizer_options_defaults(void *options);
+
 
 /* Gives the next document: FR_OK with *text NULL at the end. The text stays valid until the next call. */
 typedef fr_status fr_text_next(void *context, const char **text, size_t *size, fr_error *error);
 /* Byte-level BPE: deterministic (ties by smaller pair of ids), the same on any number of threads. */
 fr_status fr_tokenizer_train(fr_tokenizer **tokenizer, const fr_tokenizer_options *options, fr_text_next *next, void *context,
                              fr_error *error);
+
+/* A kind of tokenizer that can be made from text. `options` is what its table fills. */
+typedef struct fr_tokenizer_kind {
+    fr_kind base;
+    fr_status (*train)(fr_tokenizer **tokenizer, const void *options, fr_text_next *next, void *context, fr_error *error);
+} fr_tokenizer_kind;
+/* Entries: bpe (fr_tokenizer_options), byte (no options). */
+extern const fr_registry fr_tokenizers;
 
 enum { FR_ENCODE_OFFSETS = 1, FR_ENCODE_SPECIAL_AS_TEXT = 2, FR_ENCODE_ADD_SPECIAL = 4 /* run the post-processor */ };
 /* Append the ids of `text`. Any bytes are allowed, also zeros and invalid UTF-8. Added and special tokens in the text are recognised
