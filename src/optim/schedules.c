@@ -61,6 +61,7 @@ static const fr_option wsd_options[] = {
 /* The factor while warming up, or -1 and *q in 0..1 through what follows. */
 static double warming(const warm_up *w, double progress, int64_t step, int64_t steps, double *q)
 {
+    *q = 0;
     double share = w->fraction, one = steps > 0 ? 1 / (double)steps : 0;
     if (w->steps > 0) {
         share = fmin(1, (double)w->steps * one);
