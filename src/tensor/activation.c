@@ -44,13 +44,13 @@ static const fr_operator activations[] = {
     [FR_ACTIVATION_TANH] = ACTIVATION("tanh"),
 };
 
-static fr_tensor *activate(fr_tape *tape, fr_tensor *x, fr_activation kind)
+static fr_tensor *activate(fr_tape *tape, fr_tensor *x, fr_activation which)
 {
-    const fr_operator *operator= & activations[kind];
-    if (!fr_expect_inputs(tape, operator->name, &x, 1) ||
-        !fr_expect_dtype(tape, operator->name, "x", x, FR_F32))
+    const fr_operator *kind = &activations[which];
+    if (!fr_expect_inputs(tape, kind->name, &x, 1) ||
+        !fr_expect_dtype(tape, kind->name, "x", x, FR_F32))
         return NULL;
-    return fr_record(tape, operator, & x, 1, &kind);
+    return fr_record(tape, kind, &x, 1, &which);
 }
 
 fr_tensor *fr_gelu(fr_tape *tape, fr_tensor *x)

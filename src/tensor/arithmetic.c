@@ -4,20 +4,19 @@
 
 enum { A, B, INPUTS };
 
-static bool expect_operands(fr_tape *tape, const char *operator, fr_tensor * a, fr_tensor *b)
+static bool expect_operands(fr_tape *tape, const char *call, fr_tensor *a, fr_tensor *b)
 {
-    if (!fr_expect_inputs(tape, operator,(fr_tensor *[]){a, b}, INPUTS) ||
-        !fr_expect_dtype(tape, operator, "a", a, FR_F32) ||
-        !fr_expect_dtype(tape, operator, "b", b, FR_F32))
+    if (!fr_expect_inputs(tape, call, (fr_tensor *[]){a, b}, INPUTS) ||
+        !fr_expect_dtype(tape, call, "a", a, FR_F32) ||
+        !fr_expect_dtype(tape, call, "b", b, FR_F32))
         return false;
     if (fr_tensor_count(b) == 1 || fr_shape_is_suffix(b, a))
         return true;
     char text_a[96], text_b[96];
-    fr_tape_fail(
-        tape, FR_WRONG_CALL,
-        "%s: b has shape %s, expected that of a %s, its last axes, or one element", operator,
-        fr_tensor_shape_text(b, text_b, sizeof text_b),
-        fr_tensor_shape_text(a, text_a, sizeof text_a));
+    fr_tape_fail(tape, FR_WRONG_CALL,
+                 "%s: b has shape %s, expected that of a %s, its last axes, or one element", call,
+                 fr_tensor_shape_text(b, text_b, sizeof text_b),
+                 fr_tensor_shape_text(a, text_a, sizeof text_a));
     return false;
 }
 

@@ -70,7 +70,7 @@ static int find_heir(const fr_node *n)
         return -1;
     for (int i = 0; i < n->inputs; i++) {
         const fr_tensor *t = n->in[i].tensor;
-        if (n->operator->passes>> i & 1 && n->in[i].wanted && t->tape && !t->grad &&
+        if (n->kind->passes >> i & 1 && n->in[i].wanted && t->tape && !t->grad &&
             fr_tensor_count(t) == fr_tensor_count(n->out))
             return i;
     }
@@ -104,8 +104,8 @@ static bool run_backward(fr_node *n)
     if (n->backward_scratch_bytes &&
         !fr_region_alloc(tape, &tape->activations, n->backward_scratch_bytes, &n->scratch))
         return false;
-    if (!tape->options.shape_only && n->operator->backward)
-        n->operator->backward(n);
+    if (!tape->options.shape_only && n->kind->backward)
+        n->kind->backward(n);
     fr_region_release(&tape->activations, before);
     return true;
 }
@@ -135,8 +135,8 @@ static void add_repeated(fr_node *n)
 
 static bool step_back(fr_node *n)
 {
-    if (n->operator->replay)
-        return n->operator->replay(n);
+    if (n->kind->replay)
+        return n->kind->replay(n);
     int heir = find_heir(n);
     for (int i = 0; i < n->inputs; i++) {
         n->in[i].grad = NULL;

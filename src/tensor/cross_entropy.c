@@ -7,16 +7,16 @@ enum { LOGITS };
 
 /* ---- shared with linear_cross_entropy.c ---- */
 
-bool fr_loss_prepare(fr_tape *tape, const char *operator, fr_loss_options * options,
+bool fr_loss_prepare(fr_tape *tape, const char *call, fr_loss_options *options,
                      const fr_tensor *like, int64_t vocabulary, const fr_tensor *targets,
                      const fr_tensor *weights, float scale, fr_tensor **per_row)
 {
     int64_t rows = fr_tensor_rows(like);
-    if (!fr_expect_count(tape, operator, "targets", targets, rows) ||
-        !fr_expect_indices(tape, operator, "targets", targets, vocabulary, FR_IGNORE))
+    if (!fr_expect_count(tape, call, "targets", targets, rows) ||
+        !fr_expect_indices(tape, call, "targets", targets, vocabulary, FR_IGNORE))
         return false;
-    if (weights && (!fr_expect_constant(tape, operator, "weights", weights, FR_F32) ||
-                    !fr_expect_count(tape, operator, "weights", weights, rows)))
+    if (weights && (!fr_expect_constant(tape, call, "weights", weights, FR_F32) ||
+                    !fr_expect_count(tape, call, "weights", weights, rows)))
         return false;
     fr_tensor *losses = fr_tape_tensor(tape, FR_F32, targets->rank, targets->shape);
     if (!losses)

@@ -67,15 +67,15 @@ static const fr_operator gather = {.name = "gather",
                                    .backward = backward_gather};
 
 /* x has rows, indices are a list. */
-static bool expect_rows(fr_tape *tape, const char *operator, fr_tensor * x, fr_tensor *indices)
+static bool expect_rows(fr_tape *tape, const char *call, fr_tensor *x, fr_tensor *indices)
 {
-    if (!fr_expect_inputs(tape, operator,(fr_tensor *[]){x, indices}, INPUTS) ||
-        !fr_expect_dtype(tape, operator, "x", x, FR_F32) ||
-        !fr_expect_rank(tape, operator, "indices", indices, 1))
+    if (!fr_expect_inputs(tape, call, (fr_tensor *[]){x, indices}, INPUTS) ||
+        !fr_expect_dtype(tape, call, "x", x, FR_F32) ||
+        !fr_expect_rank(tape, call, "indices", indices, 1))
         return false;
     if (x->rank > 0)
         return true;
-    fr_tape_fail(tape, FR_WRONG_CALL, "%s: x has no rows", operator);
+    fr_tape_fail(tape, FR_WRONG_CALL, "%s: x has no rows", call);
     return false;
 }
 

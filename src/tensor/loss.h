@@ -12,7 +12,7 @@ typedef struct fr_loss_options {
 } fr_loss_options;
 
 /* Check targets (against V = vocabulary) and weights, and make the tensor of each row's loss; `like` gives the rows. */
-bool fr_loss_prepare(fr_tape *tape, const char *operator, fr_loss_options * options,
+bool fr_loss_prepare(fr_tape *tape, const char *call, fr_loss_options *options,
                      const fr_tensor *like, int64_t vocabulary, const fr_tensor *targets,
                      const fr_tensor *weights, float scale, fr_tensor **per_row);
 /* A shape rule: (1). */

@@ -48,7 +48,7 @@ typedef struct fr_operand {
 } fr_operand;
 
 struct fr_node {
-    const fr_operator *operator;
+    const fr_operator *kind;
     const fr_kernels *kernels;
     fr_tape *tape;
     fr_node *previous; /* recorded before this one */
@@ -69,8 +69,8 @@ struct fr_node {
 };
 
 /* Make a node of `count` inputs (those that are not there NULL), compute, return the result. */
-fr_tensor *fr_record(fr_tape *tape, const fr_operator *operator, fr_tensor * const * inputs,
-                     int count, const void *options);
+fr_tensor *fr_record(fr_tape *tape, const fr_operator *kind, fr_tensor *const *inputs, int count,
+                     const void *options);
 
 /* ---- what forward and backward read ---- */
 
@@ -133,24 +133,24 @@ fr_costs fr_cost_copy(const fr_node *n);
 /* ---- checks: true, or false with the sticky error ---- */
 
 /* The tape is in order and none of the tensors is NULL. */
-bool fr_expect_inputs(fr_tape *tape, const char *operator, fr_tensor * const * inputs, int count);
-bool fr_expect_dtype(fr_tape *tape, const char *operator, const char * name, const fr_tensor *t,
+bool fr_expect_inputs(fr_tape *tape, const char *call, fr_tensor *const *inputs, int count);
+bool fr_expect_dtype(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                      fr_dtype dtype);
-bool fr_expect_number(fr_tape *tape, const char *operator, const char * name,
+bool fr_expect_number(fr_tape *tape, const char *call, const char *name,
                       const fr_tensor *t); /* f32, bf16 or f16 */
-bool fr_expect_rank(fr_tape *tape, const char *operator, const char * name, const fr_tensor *t,
+bool fr_expect_rank(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                     int rank);
-bool fr_expect_axis(fr_tape *tape, const char *operator, const fr_tensor * t, int axis);
+bool fr_expect_axis(fr_tape *tape, const char *call, const fr_tensor *t, int axis);
 /* One axis with x's width: "rms_norm: weight has 96 elements, x has width 128". */
-bool fr_expect_last_axis(fr_tape *tape, const char *operator, const char * name, const fr_tensor *t,
+bool fr_expect_last_axis(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                          const fr_tensor *x);
-bool fr_expect_count(fr_tape *tape, const char *operator, const char * name, const fr_tensor *t,
+bool fr_expect_count(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                      int64_t count);
 /* A tensor that gets no gradient and is no input of the node: its type, and that it has numbers where they are needed. */
-bool fr_expect_constant(fr_tape *tape, const char *operator, const char * name, const fr_tensor *t,
+bool fr_expect_constant(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                         fr_dtype dtype);
 /* Every i32 in [0, limit), or equal to `also`; nothing is looked at on a shape-only tape. */
-bool fr_expect_indices(fr_tape *tape, const char *operator, const char * name, const fr_tensor *t,
+bool fr_expect_indices(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                        int64_t limit, int64_t also);
 
 #endif

@@ -107,7 +107,7 @@ static fr_tensor *record(fr_tape *tape, fr_tensor *out, fr_tensor *const *inputs
     *copy = *options;
     for (int i = 0; i < count; i++)
         in[i].tensor = inputs[i];
-    *n = (fr_node){.operator= & recompute,
+    *n = (fr_node){.kind = &recompute,
                    .kernels = tape->kernels,
                    .tape = tape,
                    .out = out,

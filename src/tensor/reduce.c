@@ -55,28 +55,26 @@ static void backward(fr_node *n)
 static const fr_operator sum = REDUCTION("sum"), mean = REDUCTION("mean"),
                          sum_axis = REDUCTION("sum_axis"), mean_axis = REDUCTION("mean_axis");
 
-static fr_tensor *reduce_all(fr_tape *tape, fr_tensor *x, const fr_operator *operator)
+static fr_tensor *reduce_all(fr_tape *tape, fr_tensor *x, const fr_operator *kind)
 {
-    if (!fr_expect_inputs(tape, operator->name, &x, 1) ||
-        !fr_expect_dtype(tape, operator->name, "x", x, FR_F32))
+    if (!fr_expect_inputs(tape, kind->name, &x, 1) ||
+        !fr_expect_dtype(tape, kind->name, "x", x, FR_F32))
         return NULL;
     int64_t count = fr_tensor_count(x);
-    reduce_options o = {1, count, 1, operator== & mean ? 1.0F / (float)count : 1.0F, -1};
-    return fr_record(tape, operator, & x, 1, &o);
+    reduce_options o = {1, count, 1, kind == &mean ? 1.0F / (float)count : 1.0F, -1};
+    return fr_record(tape, kind, &x, 1, &o);
 }
 
-static fr_tensor *reduce_axis(fr_tape *tape, fr_tensor *x, int axis, const fr_operator *operator)
+static fr_tensor *reduce_axis(fr_tape *tape, fr_tensor *x, int axis, const fr_operator *kind)
 {
-    if (!fr_expect_inputs(tape, operator->name, &x, 1) ||
-        !fr_expect_dtype(tape, operator->name, "x", x, FR_F32) ||
-        !fr_expect_axis(tape, operator->name, x, axis))
+    if (!fr_expect_inputs(tape, kind->name, &x, 1) ||
+        !fr_expect_dtype(tape, kind->name, "x", x, FR_F32) ||
+        !fr_expect_axis(tape, kind->name, x, axis))
         return NULL;
     int64_t count = x->shape[axis];
-    reduce_options o = {
-        fr_tensor_extent(x, 0, axis), count,
-        fr_tensor_extent(x, axis + 1, x->rank), operator== & mean_axis ? 1.0F / (float)count : 1.0F,
-        axis};
-    return fr_record(tape, operator, & x, 1, &o);
+    reduce_options o = {fr_tensor_extent(x, 0, axis), count, fr_tensor_extent(x, axis + 1, x->rank),
+                        kind == &mean_axis ? 1.0F / (float)count : 1.0F, axis};
+    return fr_record(tape, kind, &x, 1, &o);
 }
 
 fr_tensor *fr_sum(fr_tape *tape, fr_tensor *x)

@@ -48,12 +48,12 @@ static const fr_operator log_softmax = {.name = "log_softmax",
                                         .forward = forward_log_softmax,
                                         .backward = backward_log_softmax};
 
-static fr_tensor *apply(fr_tape *tape, fr_tensor *x, const fr_operator *operator)
+static fr_tensor *apply(fr_tape *tape, fr_tensor *x, const fr_operator *kind)
 {
-    if (!fr_expect_inputs(tape, operator->name, &x, 1) ||
-        !fr_expect_dtype(tape, operator->name, "x", x, FR_F32))
+    if (!fr_expect_inputs(tape, kind->name, &x, 1) ||
+        !fr_expect_dtype(tape, kind->name, "x", x, FR_F32))
         return NULL;
-    return fr_record(tape, operator, & x, 1, NULL);
+    return fr_record(tape, kind, &x, 1, NULL);
 }
 
 fr_tensor *fr_softmax(fr_tape *tape, fr_tensor *x)

@@ -221,31 +221,30 @@ static void add_cost(fr_cost *sum, fr_cost cost)
     sum->bytes += cost.bytes;
 }
 
-static fr_node *make_node(fr_tape *tape, const fr_operator *operator, fr_tensor * const * inputs,
+static fr_node *make_node(fr_tape *tape, const fr_operator *kind, fr_tensor *const *inputs,
                           int count, const void *options)
 {
     fr_node *n = fr_tape_record_alloc(tape, sizeof *n);
     fr_tensor *out = fr_tape_record_alloc(tape, sizeof *out);
     fr_operand *in = fr_tape_record_alloc(tape, (size_t)count * sizeof *in);
-    void *copy = fr_tape_record_alloc(tape, operator->options_size);
+    void *copy = fr_tape_record_alloc(tape, kind->options_size);
     if (!n || !out || !in || !copy)
         return NULL;
-    *n = (fr_node){.operator= operator, .kernels = tape->kernels, .tape = tape, .out = out};
+    *n = (fr_node){.kind = kind, .kernels = tape->kernels, .tape = tape, .out = out};
     *out = (fr_tensor){.dtype = FR_F32, .tape = tape};
     n->in = in;
     n->inputs = count;
-    if (operator->options_size)
-        n->options = memcpy(copy, options, operator->options_size);
+    if (kind->options_size)
+        n->options = memcpy(copy, options, kind->options_size);
     for (int i = 0; i < count; i++) {
         if (inputs[i] && !inputs[i]->data && !tape->options.shape_only) {
-            fr_tape_fail(
-                tape, FR_WRONG_CALL,
-                "%s: input %d has a shape but no numbers, and this tape computes", operator->name,
-                i + 1);
+            fr_tape_fail(tape, FR_WRONG_CALL,
+                         "%s: input %d has a shape but no numbers, and this tape computes",
+                         kind->name, i + 1);
             return NULL;
         }
         in[i].tensor = inputs[i];
-        in[i].wanted = operator->backward && fr_tape_wants(tape, inputs[i]);
+        in[i].wanted = kind->backward && fr_tape_wants(tape, inputs[i]);
         out->requires_grad = out->requires_grad || in[i].wanted;
     }
     n->recorded = out->requires_grad && !tape->suspended;
@@ -275,24 +274,23 @@ static bool compute(fr_node *n)
     if (n->scratch_bytes &&
         !fr_region_alloc(tape, &tape->activations, n->scratch_bytes, &n->scratch))
         return false;
-    if (!tape->options.shape_only && n->operator->forward)
-        n->operator->forward(n);
+    if (!tape->options.shape_only && n->kind->forward)
+        n->kind->forward(n);
     fr_region_release(&tape->activations, n->recorded ? saved : before);
     return true;
 }
 
-fr_tensor *fr_record(fr_tape *tape, const fr_operator *operator, fr_tensor * const * inputs,
-                     int count, const void *options)
+fr_tensor *fr_record(fr_tape *tape, const fr_operator *kind, fr_tensor *const *inputs, int count,
+                     const void *options)
 {
-    fr_node *n =
-        tape->error.status == FR_OK ? make_node(tape, operator, inputs, count, options) : NULL;
+    fr_node *n = tape->error.status == FR_OK ? make_node(tape, kind, inputs, count, options) : NULL;
     if (!n)
         return NULL;
-    operator->shape(n);
+    kind->shape(n);
     if (!find_result(n) || !compute(n))
         return NULL;
     if (!tape->replaying) {
-        fr_costs costs = operator->cost(n);
+        fr_costs costs = kind->cost(n);
         add_cost(&tape->forward_cost, costs.forward);
         add_cost(&tape->backward_cost, costs.backward);
     }
