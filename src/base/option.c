@@ -134,7 +134,7 @@ static fr_status wrong(const fr_option *option, const fr_section *node, const ch
     }
     fr_fail(error, FR_BAD_INPUT, "%s: found %s%s%s%s, expected %s%s%s%s%s", subject,
             fr_node_describe(node, found), why ? " (" : "", why ? why : "", why ? ")" : "",
-            strchr("aeiou", expected.data ? expected.data[0] : 'x') ? "" : "a ",
+            option->type == FR_OPTION_BOOL || option->type == FR_OPTION_CHOICE ? "" : "a ",
             expected.data ? expected.data : "something else", nearest ? "; did you mean '" : "",
             nearest ? nearest : "", nearest ? "'?" : "");
     fr_buffer_free(&expected);

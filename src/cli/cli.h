@@ -27,21 +27,31 @@ typedef struct cli_verb {
     fr_status (*run)(const cli_call *call, fr_error *error);
 } cli_verb;
 
-extern const cli_verb *const cli_verbs[];        /* NULL-terminated; verbs.c */
+extern const cli_verb *const cli_verbs[];         /* NULL-terminated; verbs.c */
 extern const fr_registry *const cli_registries[]; /* NULL-terminated; registries.c */
+
+/* A section of a recipe, or another table of options, that does not belong to a registry's entry. */
+typedef struct cli_section {
+    const fr_option_table *table;
+    const char *summary; /* one line */
+} cli_section;
+extern const cli_section cli_sections[]; /* ended by a NULL table; registries.c */
 
 /* ---- the progress line --------------------------------------------------------------------------------------------------
 
    On a terminal one line is redrawn in place (cut to the width, at most 10 times a second); elsewhere (a pipe, a log file) a whole
-   line is written when a new stage begins and then at most every 15 seconds; with --quiet nothing. Messages of fr_log appear above it. */
+   line is written when a new stage begins and then at most every 15 seconds; with --quiet nothing. Messages of fr_log appear above it.
+   A stage is known by the beginning of the text, up to the first digit or colon: "evaluating: 5 documents". */
 void cli_progress_start(bool quiet);
 /* Show `text` now or later (rate-limited). */
 void cli_progress(const char *format, ...) FR_PRINTF(1, 2);
-/* End the line: leave `text` (NULL: what is shown) as a finished line. */
+/* End the line: leave `text` (NULL: what is shown, "": nothing) as a finished line. */
 void cli_progress_done(const char *format, ...) FR_PRINTF(1, 2);
 /* fr_progress_function for long library work; context: NULL. */
 void cli_progress_library(void *context, const char *what, double fraction);
-/* "1.23M", "45.6 GB", "2m 05s" into text (24 bytes); return text. */
+/* A line of its own on standard error, above the progress line; also with --quiet. */
+void cli_message(const char *text);
+/* "1.23M", "45.6 GB" (powers of 1000), "2m 05s" into text (24 bytes); return text. */
 const char *cli_count_text(double count, char text[24]);
 const char *cli_bytes_text(double bytes, char text[24]);
 const char *cli_seconds_text(double seconds, char text[24]);

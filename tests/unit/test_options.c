@@ -340,7 +340,7 @@ static void test_a_wrong_key_type_or_range_is_told_with_its_line(void **state)
         "g: {water: .nan}\n",
         "r.yaml:1: garden.small.water: found '.nan', expected a number, 0 to 1, in 1/day");
     assert_key_refused("g: {fence: 1}\n",
-                       "r.yaml:1: garden.small.fence: found '1', expected a true or false");
+                       "r.yaml:1: garden.small.fence: found '1', expected true or false");
     assert_key_refused("g: {soil: laom}\n", "r.yaml:1: garden.small.soil: found 'laom', expected "
                                             "one of sand, clay, loam; did you mean 'loam'?");
     assert_key_refused("g: {owner: [a]}\n",
