@@ -14,17 +14,19 @@ static inline float gelu_slope(float x)
            x * 0.39894228040143268F * fast_exp(-0.5F * x * x);
 }
 
+/* (1 + tanh(u)) / 2 is the sigmoid of 2 u, which does not cancel for negative u. */
 static inline float gelu_tanh(float x)
 {
-    return 0.5F * x * (1.0F + fast_tanh(0.79788456080286536F * (x + 0.044715F * x * x * x)));
+    return x * fast_sigmoid(1.59576912160573072F * (x + 0.044715F * x * x * x));
 }
 
+/* s + x s (1 - s) v', with s and s (1 - s) from exp(-|v|), so that neither cancels. */
 static inline float gelu_tanh_slope(float x)
 {
-    float square = x * x;
-    float t = fast_tanh(0.79788456080286536F * (x + 0.044715F * x * square));
-    return 0.5F * (1.0F + t) +
-           0.5F * x * (1.0F - t * t) * 0.79788456080286536F * (1.0F + 0.134145F * square);
+    float v = 1.59576912160573072F * (x + 0.044715F * x * x * x);
+    float e = fast_exp(-fabsf(v)), inverse = 1.0F / (1.0F + e);
+    float s = v >= 0.0F ? inverse : e * inverse;
+    return s + x * e * inverse * inverse * 1.59576912160573072F * (1.0F + 0.134145F * x * x);
 }
 
 static inline float silu(float x)
