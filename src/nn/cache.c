@@ -110,18 +110,34 @@ void fr_cache_truncate(fr_cache *cache, int64_t row, int64_t length)
         lengths(cache)[row] = (int32_t)(length < 0 ? 0 : length);
 }
 
-/* Move row `from` to place `to` < from; only what exists. */
-static void move_row(fr_cache *cache, int64_t to, int64_t from)
+/* Copy what exists of a row; the caches' widths and layers agree and it fits. */
+static void copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, int64_t from_row)
 {
-    int32_t length = lengths(cache)[from];
-    int64_t row = cache->capacity * cache->width;
-    size_t bytes = (size_t)(length * cache->width) * sizeof(float);
-    for (int64_t i = 0; i < cache->layers; i++) {
-        float *keys = fr_tensor_host(cache->keys[i]), *values = fr_tensor_host(cache->values[i]);
-        memcpy(keys + to * row, keys + from * row, bytes);
-        memcpy(values + to * row, values + from * row, bytes);
+    int32_t length = lengths(from)[from_row];
+    int64_t begin = from_row * from->capacity * from->width;
+    int64_t place = to_row * to->capacity * to->width;
+    size_t bytes = (size_t)(length * from->width) * sizeof(float);
+    for (int64_t i = 0; i < from->layers; i++) {
+        memcpy((float *)fr_tensor_host(to->keys[i]) + place,
+               (const float *)fr_tensor_host(from->keys[i]) + begin, bytes);
+        memcpy((float *)fr_tensor_host(to->values[i]) + place,
+               (const float *)fr_tensor_host(from->values[i]) + begin, bytes);
     }
-    lengths(cache)[to] = length;
+    lengths(to)[to_row] = length;
+}
+
+fr_status fr_cache_copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, int64_t from_row,
+                            fr_error *error)
+{
+    if (to == from || to->layers != from->layers || to->width != from->width || to_row < 0 ||
+        to_row >= to->rows || from_row < 0 || from_row >= from->rows ||
+        lengths(from)[from_row] > to->capacity)
+        return fr_fail(error, FR_WRONG_CALL,
+                       "row %lld of a cache cannot become row %lld of another: they differ in "
+                       "layers, width or capacity, or there is no such row",
+                       (long long)from_row, (long long)to_row);
+    copy_row(to, to_row, from, from_row);
+    return FR_OK;
 }
 
 fr_status fr_cache_select(fr_cache *cache, const int64_t *rows, int64_t count, fr_error *error)
@@ -132,7 +148,7 @@ fr_status fr_cache_select(fr_cache *cache, const int64_t *rows, int64_t count, f
                            (long long)cache->rows - 1);
     for (int64_t i = 0; i < count; i++)
         if (rows[i] != i)
-            move_row(cache, i, rows[i]);
+            copy_row(cache, i, cache, rows[i]);
     cache->rows = count;
     cache->lengths->shape[0] = count;
     for (int64_t i = 0; i < cache->layers; i++)
