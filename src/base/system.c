@@ -1,7 +1,7 @@
 /* system.c: threads, clocks, interruption, and where log messages go. */
-#include "frugal/base.h"
+#include "base/limits.h"
+#include "frugal/options.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -20,12 +20,6 @@ const char *fr_version(void)
 
 static _Atomic int thread_count;
 
-static int usable_cpus(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 void fr_threads_set(int count)
 {
     thread_count = count < 1 ? 1 : count > 1024 ? 1024 : count;
@@ -35,7 +29,10 @@ int fr_threads(void)
 {
     if (thread_count == 0) {
         const char *wanted = getenv("FRUGAL_THREADS");
-        fr_threads_set(wanted && *wanted ? atoi(wanted) : usable_cpus());
+        int64_t count = 0;
+        bool given =
+            wanted && fr_parse_count(wanted, &count, NULL) == FR_OK && count >= 1 && count <= 1024;
+        fr_threads_set(given ? (int)count : fr_usable_cpus());
     }
     return thread_count;
 }
@@ -59,32 +56,7 @@ double fr_cpu_seconds(void)
     return clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-/* ---- memory of the machine ---- */
-
-static size_t read_limit(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    unsigned long long limit = 0;
-    if (!file)
-        return SIZE_MAX;
-    if (fscanf(file, "%llu", &limit) != 1)
-        limit = SIZE_MAX;
-    fclose(file);
-    return (size_t)limit;
-}
-
-size_t fr_physical_memory(void)
-{
-    size_t bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-    const char *const limits[] = {"/sys/fs/cgroup/memory.max",
-                                  "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
-    for (int i = 0; i < 2; i++) {
-        size_t limit = read_limit(limits[i]);
-        if (limit < bytes)
-            bytes = limit;
-    }
-    return bytes;
-}
+/* ---- memory of the process ---- */
 
 size_t fr_resident_peak(void)
 {
