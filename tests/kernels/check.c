@@ -159,6 +159,12 @@ static struct {
     bool running;
 } timer;
 
+/* With one thread the CPU's time, which other work on the machine hardly disturbs; else the wall's. */
+static double now(void)
+{
+    return fr_threads() == 1 ? fr_cpu_seconds() : fr_seconds();
+}
+
 bool check_timing(void)
 {
     return timing;
@@ -175,16 +181,16 @@ void check_time_begin(const char *what, double flops, double bytes)
 /* Phase 0 runs the kernel, phase 1 its twin, each for a tenth of a second and at least twice. */
 bool check_time_more(void)
 {
-    double now = fr_seconds();
+    double at = now();
     int *runs = &timer.runs[timer.phase];
     if (timer.running)
-        timer.times[timer.phase][(*runs)++] = now - timer.started;
+        timer.times[timer.phase][(*runs)++] = at - timer.started;
     else
-        timer.phase_end = now + 0.1;
-    timer.running = *runs < 3 || (*runs < RUNS && now < timer.phase_end);
+        timer.phase_end = at + 0.1;
+    timer.running = *runs < 3 || (*runs < RUNS && at < timer.phase_end);
     if (!timer.running)
         timer.phase++;
-    timer.started = fr_seconds();
+    timer.started = now();
     return timer.running;
 }
 
