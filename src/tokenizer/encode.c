@@ -119,7 +119,8 @@ static fr_status with_prefix_space(const stretch *s, size_t stage, size_t begin,
         return run_splits(s, stage + 1, begin, end, error);
     normalized *copy = &s->encoder->prefixed;
     normalized_clear(copy);
-    normalized_append(copy, " ", 1, source_begin(s, begin), source_begin(s, begin), false);
+    size_t first = utf8_length((const unsigned char *)s->text + begin, end - begin);
+    normalized_append(copy, " ", 1, source_begin(s, begin), source_end(s, begin + first), false);
     for (size_t at = begin; at < end; at++)
         normalized_append(copy, s->text + at, 1, source_begin(s, at), source_end(s, at + 1), false);
     if (normalized_failed(copy))

@@ -78,7 +78,9 @@ static fr_status fill(fr_tokenizer *t, const char *name, fr_error *error)
     t->end_of_text = -1;
     if (status == FR_OK && t->config)
         status = read_end_of_text(t, t->config, &t->end_of_text, error);
-    for (size_t i = 0; !t->config && t->end_of_text < 0 && i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0;
+         status == FR_OK && !t->config && t->end_of_text < 0 && i < sizeof names / sizeof *names;
+         i++)
         t->end_of_text = fr_tokenizer_id(t, names[i]);
     return status;
 }

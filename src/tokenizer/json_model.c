@@ -116,8 +116,8 @@ static fr_status read_merge(reader *r, json_t *vocab, const json_t *value, size_
         left = json_string_value(value);
         right = left ? strchr(left, ' ') : NULL;
         if (!right || strchr(right + 1, ' '))
-            return BAD(r, "model.merges[%zu]: %s%.60s found, two tokens expected", number,
-                       left ? "'" : "", left ? left : json_kind_name(value));
+            return BAD(r, "model.merges[%zu]: %s%.60s%s found, two tokens expected", number,
+                       left ? "'" : "", left ? left : json_kind_name(value), left ? "'" : "");
         left_size = (size_t)(right++ - left);
     }
     uint32_t left_id = 0, right_id = 0;

@@ -2,13 +2,13 @@
 
    Every document gets a number drawn for its place in the stream; those with the smallest numbers stay, as many as fit. That is an even
    sample without replacement at every moment (Vitter's reservoir with the keys kept), and it depends on nothing but the documents.
-   A long document is taken apart first, between a letter and a blank, where no pattern of ours joins: one book is many parts, so
+   A long document is taken apart first, in front of a blank, where no pattern of ours joins: one book is many parts, so
    that a corpus of few long documents is sampled evenly too. */
 #include "tokenizer/train.h"
 
 #include <string.h>
 
-enum { PART_BYTES = 1 << 18 };
+enum { PART_BYTES = 1 << 20 };
 static const uint64_t sample_seed =
     0x746F6B656E73; /* "tokens": not the run's, so that a tokenizer depends on the text alone */
 
@@ -73,9 +73,13 @@ static fr_status offer(sample *s, const char *text, size_t size, size_t limit, u
     return s->bytes + size <= limit ? keep(s, text, size, key, error) : FR_OK;
 }
 
-static bool is_letter(char c)
+/* True when no pattern makes one piece of what meets here: a visible character and a space, or a letter or digit and a newline. */
+static bool may_cut(char before, char behind)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    bool visible = before > ' ' && before < 0x7F;
+    bool word = visible &&
+                ((before | 0x20) >= 'a' ? (before | 0x20) <= 'z' : before >= '0' && before <= '9');
+    return (visible && behind == ' ') || (word && behind == '\n');
 }
 
 /* How much of a document the next part takes, at most `most` bytes. */
@@ -84,7 +88,7 @@ static size_t part_size(const char *text, size_t size, size_t most)
     if (size <= most)
         return size;
     for (size_t end = most; end > most / 2; end--)
-        if (is_letter(text[end - 1]) && (text[end] == ' ' || text[end] == '\n'))
+        if (may_cut(text[end - 1], text[end]))
             return end;
     for (size_t end = most; end + 4 > most && end > 1; end--)
         if (((unsigned char)text[end] & 0xC0) != 0x80) /* a character begins here */

@@ -46,14 +46,20 @@ static fr_status translate_escape(const char *pattern, size_t size, size_t *at, 
     }
     bool letter_or_digit = (letter >= '0' && letter <= '9') || (letter >= 'A' && letter <= 'Z') ||
                            (letter >= 'a' && letter <= 'z');
-    if (letter == 0 || (letter_or_digit && !strchr("dDpPrntfvx", letter)) || letter == '\0') {
-        char name[16] = {'\\', letter ? letter : '0', 0};
+    if (letter == 0 || (letter_or_digit && !strchr("dDpPrntfvx", letter))) {
+        char name[] = {'\\', letter, 0};
         return refuse(error, pattern, size, start, name);
     }
-    if (letter == 'v') /* the vertical tab there, any vertical blank here */
+    if (letter == 'v') { /* the vertical tab there, any vertical blank here */
         fr_buffer_text(out, "\\x0B");
-    else
-        fr_buffer_append(out, pattern + start, 2);
+        return FR_OK;
+    }
+    if (*at < size && pattern[*at] == '{' && strchr("pPx", letter)) { /* \p{L}, \x{2028} */
+        while (*at < size && pattern[*at] != '}')
+            ++*at;
+        *at += *at < size;
+    }
+    fr_buffer_append(out, pattern + start, *at - start);
     return FR_OK;
 }
 
