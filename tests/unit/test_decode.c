@@ -7,6 +7,7 @@
 
 #include "decode/stream.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -464,6 +465,49 @@ static void test_every_token_is_scored_once_in_windows_that_overlap(void **state
         }
 }
 
+static void test_nats_are_those_that_transformers_gives_on_the_same_windows(void **state)
+{
+    (void)state;
+    json_t *fixture = json_load_file("tests/fixtures/evaluation.json", 0, NULL), *expected;
+    assert_non_null(fixture);
+    const char *name;
+    int64_t length = json_integer_value(json_object_get(fixture, "length"));
+    assert_int_equal(json_object_size(json_object_get(fixture, "models")), 7);
+    json_object_foreach(json_object_get(fixture, "models"), name, expected)
+    {
+        fr_error error;
+        fr_model *model;
+        fr_evaluator *evaluator;
+        fr_evaluation result;
+        char path[128];
+        snprintf(path, sizeof path, "tests/fixtures/models/%s", name);
+        if (fr_model_load(&model, path, &error) != FR_OK)
+            fail_msg("%s", error.message);
+        assert_int_equal(fr_evaluator_create(&evaluator, model, tokenizer, length, &error), FR_OK);
+        size_t document_count = json_array_size(expected);
+        for (size_t d = 0; d < document_count; d++) {
+            int32_t ids[64];
+            int64_t count =
+                json_integer_value(json_array_get(json_object_get(fixture, "sizes"), d));
+            for (int32_t i = 0; i < count; i++)
+                ids[i] = (7 * i * i + 5 * (int32_t)d + 3) % 32;
+            assert_int_equal(
+                fr_evaluator_add_ids(evaluator, (int64_t)d, ids, (size_t)count, count, &error),
+                FR_OK);
+        }
+        for (size_t d = 0; d < document_count; d++) {
+            assert_int_equal(fr_evaluator_result(evaluator, (int64_t)d, &result, &error), FR_OK);
+            double nats = json_number_value(json_array_get(expected, d));
+            if (fabs(result.nats - nats) > 1e-5 * nats)
+                fail_msg("%s, document %zu: %.8f nats, transformers has %.8f", name, d, result.nats,
+                         nats);
+        }
+        fr_evaluator_destroy(evaluator);
+        fr_model_destroy(model);
+    }
+    json_decref(fixture);
+}
+
 static void test_groups_are_counted_apart_and_sum_to_the_whole(void **state)
 {
     (void)state;
@@ -537,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_an_interruption_gives_out_the_text_so_far),
         cmocka_unit_test(test_a_steady_state_allocates_nothing),
         cmocka_unit_test(test_every_token_is_scored_once_in_windows_that_overlap),
+        cmocka_unit_test(test_nats_are_those_that_transformers_gives_on_the_same_windows),
         cmocka_unit_test(test_groups_are_counted_apart_and_sum_to_the_whole),
         cmocka_unit_test(test_evaluation_is_the_same_on_any_number_of_threads),
         cmocka_unit_test(test_ids_and_windows_beyond_the_model_are_refused),
