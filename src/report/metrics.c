@@ -20,8 +20,9 @@ static const struct {
     const char *name;
     combine how;
 } columns[] = {
-    {"step", LAST}, {"tokens", LAST},      {"seconds", LAST}, {"flops", LAST},     {"loss_smooth", LAST},
-    {"loss", MEAN}, {"tokens_per_second", MEAN}, {"lr", MEAN},      {"grad_norm", MEAN}, {"peak_share", MEAN},
+    {"step", LAST},        {"tokens", LAST},     {"seconds", LAST},           {"flops", LAST},
+    {"loss_smooth", LAST}, {"loss", MEAN},       {"tokens_per_second", MEAN}, {"lr", MEAN},
+    {"grad_norm", MEAN},   {"peak_share", MEAN},
 };
 enum { STEP = 0, LOSS = 5, COLUMNS = sizeof columns / sizeof *columns };
 
@@ -42,7 +43,8 @@ typedef struct metrics {
 
 /* ---- lines of JSON ------------------------------------------------------------------------------------ */
 
-fr_status report_lines(const char *path, report_line *line, void *context, int64_t *skipped, fr_error *error)
+fr_status report_lines(const char *path, report_line *line, void *context, int64_t *skipped,
+                       fr_error *error)
 {
     if (!fr_path_exists(path))
         return FR_OK;
@@ -66,7 +68,8 @@ fr_status report_lines(const char *path, report_line *line, void *context, int64
 
 void report_json(const json_t *value, fr_buffer *out)
 {
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(7)) : NULL;
+    char *text =
+        value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(7)) : NULL;
     if (!text && value)
         out->failed = true;
     fr_buffer_text(out, text ? text : "null");
@@ -161,7 +164,8 @@ static int64_t step_of(const json_t *object)
 static void add_evaluation(metrics *m, json_t *line)
 {
     json_t *list = m->evaluations;
-    while (json_array_size(list) > 0 && step_of(json_array_get(list, json_array_size(list) - 1)) >= step_of(line))
+    while (json_array_size(list) > 0 &&
+           step_of(json_array_get(list, json_array_size(list) - 1)) >= step_of(line))
         json_array_remove(list, json_array_size(list) - 1);
     if (json_array_size(list) == MOST_EVALUATIONS)
         for (size_t i = 1; i < json_array_size(list); i++)
@@ -173,9 +177,11 @@ static void add_phase(metrics *m, const json_t *line)
 {
     json_t *name = json_object_get(line, "phase");
     size_t count = json_array_size(m->phases);
-    const json_t *last = count ? json_object_get(json_array_get(m->phases, count - 1), "name") : NULL;
+    const json_t *last =
+        count ? json_object_get(json_array_get(m->phases, count - 1), "name") : NULL;
     if (name && !json_is_null(name) && count < 100 && !json_equal(name, (json_t *)last))
-        json_array_append_new(m->phases, json_pack("{s:O, s:I}", "name", name, "step", (json_int_t)step_of(line)));
+        json_array_append_new(
+            m->phases, json_pack("{s:O, s:I}", "name", name, "step", (json_int_t)step_of(line)));
 }
 
 static bool add_line(void *context, json_t *line)
@@ -251,8 +257,9 @@ fr_status report_metrics(const char *path, fr_buffer *out, fr_error *error)
                  .evaluations = json_array(),
                  .phases = json_array()};
     int64_t skipped = 0;
-    fr_status status = m.buckets && m.evaluations && m.phases ? report_lines(path, add_line, &m, &skipped, error)
-                                                              : fr_fail(error, FR_NO_MEMORY, "%s: no memory", path);
+    fr_status status = m.buckets && m.evaluations && m.phases
+                           ? report_lines(path, add_line, &m, &skipped, error)
+                           : fr_fail(error, FR_NO_MEMORY, "%s: no memory", path);
     if (status == FR_OK) {
         fr_buffer_text(out, "{\"steps\":");
         write_steps(&m, out);
@@ -260,7 +267,8 @@ fr_status report_metrics(const char *path, fr_buffer *out, fr_error *error)
         report_json(m.evaluations, out);
         fr_buffer_text(out, ",\"phases\":");
         report_json(m.phases, out);
-        fr_buffer_printf(out, ",\"lines\":%lld,\"skipped\":%lld}", (long long)m.lines, (long long)skipped);
+        fr_buffer_printf(out, ",\"lines\":%lld,\"skipped\":%lld}", (long long)m.lines,
+                         (long long)skipped);
     }
     json_decref(m.evaluations);
     json_decref(m.phases);

@@ -11,7 +11,8 @@ fr_status report_metrics(const char *path, fr_buffer *out, fr_error *error);
 /* Called for each whole line that is a JSON object; false ends the reading. Other lines are counted in *skipped. */
 struct json_t;
 typedef bool report_line(void *context, struct json_t *object);
-fr_status report_lines(const char *path, report_line *line, void *context, int64_t *skipped, fr_error *error);
+fr_status report_lines(const char *path, report_line *line, void *context, int64_t *skipped,
+                       fr_error *error);
 
 /* Append a JSON value; numbers with 7 digits, NULL as null. */
 void report_json(const struct json_t *value, fr_buffer *out);

@@ -20,7 +20,7 @@ enum { MOST_SAMPLES = 64, LONGEST_SAMPLE = 4000, LARGEST_FILE = 4 << 20, MOST_RE
 static const struct {
     const char *key, *file;
 } parts[] = {
-    {"summary", "summary.json"}, {"machine", "machine.json"},      {"make", "make.json"},
+    {"summary", "summary.json"}, {"machine", "machine.json"},  {"make", "make.json"},
     {"result", "result.json"},   {"data", "data/report.json"},
 };
 
@@ -62,7 +62,8 @@ static json_t *read_recipe(const char *folder)
     char *path = fr_path_join(folder, "recipe.yaml"), *text = NULL;
     size_t size = 0;
     json_t *value = NULL;
-    if (path && fr_path_exists(path) && fr_file_read(path, MOST_RECIPE, &text, &size, NULL) == FR_OK)
+    if (path && fr_path_exists(path) &&
+        fr_file_read(path, MOST_RECIPE, &text, &size, NULL) == FR_OK)
         value = text_value(text, size);
     fr_free(text);
     fr_free(path);
@@ -107,8 +108,8 @@ static void shorten(json_t *sample, const char *key)
 static bool add_sample(void *context, json_t *sample)
 {
     json_t *list = context;
-    while (json_array_size(list) > 0 &&
-           step_of(list, json_array_size(list) - 1) > json_number_value(json_object_get(sample, "step")))
+    while (json_array_size(list) > 0 && step_of(list, json_array_size(list) - 1) >
+                                            json_number_value(json_object_get(sample, "step")))
         json_array_remove(list, json_array_size(list) - 1);
     shorten(sample, "text");
     shorten(sample, "prompt");
@@ -140,9 +141,12 @@ static bool add_sample(void *context, json_t *sample)
 static fr_status gather(const char *folder, fr_buffer *data, fr_error *error)
 {
     json_t *head = json_object(), *samples = json_array();
-    char *metrics = fr_path_join(folder, "metrics.jsonl"), *sample_path = fr_path_join(folder, "samples.jsonl");
+    char *metrics = fr_path_join(folder, "metrics.jsonl"),
+         *sample_path = fr_path_join(folder, "samples.jsonl");
     int64_t skipped = 0;
-    fr_status status = head && samples && metrics && sample_path ? FR_OK : fr_fail(error, FR_NO_MEMORY, "%s: no memory", folder);
+    fr_status status = head && samples && metrics && sample_path
+                           ? FR_OK
+                           : fr_fail(error, FR_NO_MEMORY, "%s: no memory", folder);
     if (status == FR_OK) {
         json_object_set_new(head, "title", title_of(folder));
         json_object_set_new(head, "version", json_string(fr_version()));
@@ -184,11 +188,13 @@ static void write_data(fr_writer *writer, const fr_buffer *data)
 fr_status fr_report_write(const char *folder, fr_error *error)
 {
     if (!fr_path_is_folder(folder))
-        return fr_fail(error, FR_BAD_INPUT, "%s: no such folder; expected the folder of a run", folder);
+        return fr_fail(error, FR_BAD_INPUT, "%s: no such folder; expected the folder of a run",
+                       folder);
     fr_buffer data = {0};
     fr_writer *writer = NULL;
     char *path = fr_path_join(folder, "report.html");
-    fr_status status = path ? gather(folder, &data, error) : fr_fail(error, FR_NO_MEMORY, "%s: no memory", folder);
+    fr_status status =
+        path ? gather(folder, &data, error) : fr_fail(error, FR_NO_MEMORY, "%s: no memory", folder);
     if (status == FR_OK && data.failed)
         status = fr_fail(error, FR_NO_MEMORY, "%s: no memory for the report", folder);
     if (status == FR_OK)
