@@ -39,17 +39,17 @@ static fr_status read_choice(const fr_section *section, const fr_registry *regis
 
 static void free_choice(fr_choice *choice)
 {
-    if (choice->options)
-        fr_options_free(&choice->kind->options, choice->options);
+    if (choice->given || !choice->options)
+        return;
+    fr_options_free(&choice->kind->options, choice->options);
     fr_free(choice->options);
     choice->options = NULL;
 }
 
-void *fr_choice_take(fr_choice *choice)
+void *fr_choice_give(fr_choice *choice)
 {
-    void *options = choice->options;
-    choice->options = NULL;
-    return options;
+    choice->given = true;
+    return choice->options;
 }
 
 /* `model` is `from: FOLDER` alone, or a kind with its configuration, which its own reader checks. */

@@ -138,10 +138,10 @@ static fr_status create_learner(fr_trainer *trainer, fr_error *error)
     FR_TRY(fr_model_create_gradients(trainer->model, error));
     FR_TRY(fr_objective_create(&trainer->objective,
                                (const fr_objective_kind *)recipe->objective.kind,
-                               fr_choice_take(&recipe->objective), trainer->model, error));
+                               fr_choice_give(&recipe->objective), trainer->model, error));
     FR_TRY(fr_optimizer_create(&trainer->optimizer,
                                (const fr_optimizer_kind *)recipe->optimizer.kind,
-                               fr_choice_take(&recipe->optimizer), trainer->model, recipe->groups,
+                               fr_choice_give(&recipe->optimizer), trainer->model, recipe->groups,
                                recipe->group_count, error));
     return create_tapes(trainer, error);
 }

@@ -12,6 +12,7 @@
 typedef struct fr_choice {
     const fr_kind *kind;
     void *options;
+    bool given; /* somebody else owns the options now */
 } fr_choice;
 
 typedef struct fr_phase {
@@ -44,8 +45,8 @@ fr_status fr_train_recipe_write(const fr_train_recipe *recipe, const fr_model *m
 /* The model that the recipe begins with, its groups applied. tokenizer may be NULL. */
 fr_status fr_train_recipe_model(const fr_train_recipe *recipe, const fr_tokenizer *tokenizer,
                                 bool shapes_only, fr_model **model, fr_error *error);
-/* Give the options away: the choice holds none afterwards. */
-void *fr_choice_take(fr_choice *choice);
+/* Give the options to a new owner, who must live as long as they are written or read here. */
+void *fr_choice_give(fr_choice *choice);
 
 /* ---- plan.c ---- */
 
