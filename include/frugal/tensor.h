@@ -167,7 +167,7 @@ bool fr_tensor_has_nonfinite(const fr_tensor *tensor);
 
 /* Everything that a run needs to go on, as one tree of named things: "model.NAME", "optimizer.m.NAME", "loader.position".
    Owners register pointers; checkpoints write and read through them; sharding and snapshots will walk the same tree.
-   Names are copied; what is registered must outlive the state. */
+   Names are copied and unique; what is registered must outlive the state. */
 typedef struct fr_state fr_state;
 typedef enum fr_state_type { FR_STATE_TENSOR, FR_STATE_I64, FR_STATE_F64 } fr_state_type;
 typedef struct fr_state_entry {

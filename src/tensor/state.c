@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 struct fr_state {
     fr_state_entry *entries;
@@ -48,6 +49,9 @@ static fr_status add(fr_state *state, fr_state_entry entry, fr_error *error, con
     if (length <= 0 || length >= NAME_SIZE)
         return fr_fail(error, FR_WRONG_CALL, "state: a name of %d characters, 1 to %d expected",
                        length, NAME_SIZE - 1);
+    for (size_t i = 0; i < state->count; i++)
+        if (strcmp(state->entries[i].name, name) == 0)
+            return fr_fail(error, FR_WRONG_CALL, "state: \"%s\" is registered twice", name);
     if (!make_room(state) || !(entry.name = fr_string_copy(name)))
         return fr_fail(error, FR_NO_MEMORY, "no memory to register \"%s\"", name);
     state->entries[state->count++] = entry;
