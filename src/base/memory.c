@@ -35,9 +35,15 @@ static void count(fr_memory_kind kind, size_t added, size_t removed)
     }
 }
 
+/* More than any machine has: a size that was computed from something wrong. */
+static bool is_absurd(size_t bytes)
+{
+    return bytes > SIZE_MAX / 2 || (uint64_t)bytes >> 46 != 0;
+}
+
 void *fr_alloc(size_t bytes, fr_memory_kind kind)
 {
-    if (bytes > SIZE_MAX / 2)
+    if (is_absurd(bytes))
         return NULL;
     size_t whole = (bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     char *block = aligned_alloc(ALIGNMENT, whole);
@@ -138,7 +144,7 @@ uint64_t fr_allocation_count(void)
 
 enum { CHUNKS = 48, FIRST_CHUNK = 1 << 20 };
 
-/* Chunks double in size; a reset after more than one was needed makes one of the peak's size. */
+/* Chunks double in size; a reset makes one of the peak's size. */
 struct fr_arena {
     fr_memory_kind kind;
     char *chunk[CHUNKS];
@@ -202,7 +208,7 @@ void *fr_arena_alloc(fr_arena *arena, size_t bytes)
 
 void fr_arena_reset(fr_arena *arena)
 {
-    if (arena->chunks > 1) {
+    if (arena->chunks > 1 || (arena->chunks == 1 && arena->size[0] > arena->peak)) {
         for (size_t i = 0; i < arena->chunks; i++)
             fr_free(arena->chunk[i]);
         arena->chunks = 0;
