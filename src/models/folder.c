@@ -122,11 +122,26 @@ fr_status fr_model_load(fr_model **out, const char *folder, fr_error *error)
 
 /* ---- writing ---- */
 
+/* The object as text in 15 digits, which show 1e-5 as it was written, or in 17 if one of its numbers
+   needs them. Freed with free; NULL: no memory. */
+static char *json_text(const json_t *json)
+{
+    const size_t layout = JSON_INDENT(2);
+    char *text = json_dumps(json, layout | JSON_REAL_PRECISION(15));
+    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    if (text && !json_equal(json, again)) {
+        free(text);
+        text = json_dumps(json, layout | JSON_REAL_PRECISION(17));
+    }
+    json_decref(again);
+    return text;
+}
+
 /* Write the object (and release it) as FOLDER/NAME. `whole` false: something of it could not be made. */
 static fr_status write_json(json_t *json, bool whole, const char *folder, const char *name,
                             fr_error *error)
 {
-    char *text = whole ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = whole ? json_text(json) : NULL;
     json_decref(json);
     if (!text)
         return fr_fail(error, FR_NO_MEMORY, "cannot make %s of %s", name, folder);

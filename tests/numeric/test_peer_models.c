@@ -1,6 +1,6 @@
 /* test_peer_models.c: every model family computes what transformers computes from the same folder:
    logits, hidden states and the gradient of the mean cross-entropy of every parameter. The folders
-   are made by tests/fixtures/make_models.py. */
+   are made by tests/fixtures/make_models.py. And what our own writer wrote is what the peer reads. */
 #include "frugal/formats.h"
 #include "frugal/model.h"
 
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODELS "tests/fixtures/models/"
+#define FIXTURES "tests/fixtures/"
 
 typedef struct example {
     fr_model *model;
@@ -48,12 +48,13 @@ static void observe(void *context, const char *name, const fr_tensor *value)
     memcpy(e->copy, fr_tensor_host(value), fr_tensor_bytes(value));
 }
 
+/* FIXTURES name */
 static example open_example(const char *name)
 {
     example e = {0};
     fr_error error = {0};
     char folder[128], path[192];
-    snprintf(folder, sizeof folder, MODELS "%s", name);
+    snprintf(folder, sizeof folder, FIXTURES "%s", name);
     snprintf(path, sizeof path, "%s/expected.safetensors", folder);
     must(fr_model_load(&e.model, folder, &error), &error);
     must(fr_model_create_gradients(e.model, &error), &error);
@@ -61,7 +62,6 @@ static example open_example(const char *name)
     e.tape = fr_tape_create(&(fr_tape_options){.mode = FR_TAPE_TRAIN}, &error);
     assert_non_null(e.tape);
     e.batch.ids = expected_ids(&e, "ids");
-    e.batch.targets = expected_ids(&e, "targets");
     return e;
 }
 
@@ -128,6 +128,7 @@ static void compare(const char *name, bool recompute)
     example e = open_example(name);
     fr_error error = {0};
     e.model->recompute = recompute;
+    e.batch.targets = expected_ids(&e, "targets");
     must(fr_tape_observe(e.tape, "layers.0.out", observe, &e, &error), &error);
     fr_tensor *hidden = fr_model_hidden(e.model, e.tape, &e.batch, NULL);
     fr_tensor *logits = fr_linear(e.tape, hidden, e.model->head->value, NULL);
@@ -153,18 +154,63 @@ static void test_recomputed_model_equals_the_peer(void **state)
     compare(*state, true);
 }
 
+/* ---- what our writer wrote (read_written.py: transformers loads it as it is) ---- */
+
+static void same_file(const char *name, const char *file, const char *folder)
+{
+    char path[300], again[300];
+    snprintf(path, sizeof path, FIXTURES "%s/%s", name, file);
+    snprintf(again, sizeof again, "%s/%s", folder, file);
+    uint64_t a = 0, b = 1;
+    must(fr_file_hash(path, &a, NULL), NULL);
+    must(fr_file_hash(again, &b, NULL), NULL);
+    if (a != b)
+        fail_msg("%s of %s is written otherwise than before", file, name);
+}
+
+static void test_what_we_wrote_the_peer_reads_alike(void **state)
+{
+    const char *name = *state;
+    example e = open_example(name);
+    fr_error error = {0};
+    fr_tensor *hidden = fr_model_hidden(e.model, e.tape, &e.batch, NULL);
+    fr_tensor *logits = fr_linear(e.tape, hidden, e.model->head->value, NULL);
+    must(fr_tape_check(e.tape, &error), &error);
+    check(&e, "hidden", fr_tensor_host(hidden), false, 1e-5);
+    check(&e, "logits", fr_tensor_host(logits), false, 1e-5);
+    char folder[256];
+    const char *base = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/frugal-written-XXXXXX", base ? base : P_tmpdir);
+    assert_non_null(mkdtemp(folder));
+    fr_dtype dtype = strstr(name, "qwen3") ? FR_BF16 : FR_F32;
+    must(fr_model_save(e.model, folder, dtype, &error), &error);
+    same_file(name, "model.safetensors", folder);
+    same_file(name, "config.json", folder);
+    same_file(name, "generation_config.json", folder);
+    must(fr_folder_remove(folder, &error), &error);
+    close_example(&e);
+}
+
 #define MODEL(name)                                                                                \
     cmocka_unit_test_prestate(test_model_equals_the_peer, name),                                   \
         cmocka_unit_test_prestate(test_recomputed_model_equals_the_peer, name)
 
 int main(void)
 {
-    static char gpt2[] = "gpt2", gpt2_variant[] = "gpt2-variant", llama[] = "llama",
-                llama_biases[] = "llama-biases", mistral[] = "mistral", qwen2[] = "qwen2",
-                qwen3[] = "qwen3";
+    static char gpt2[] = "models/gpt2", gpt2_variant[] = "models/gpt2-variant",
+                llama[] = "models/llama", llama_biases[] = "models/llama-biases",
+                mistral[] = "models/mistral", qwen2[] = "models/qwen2", qwen3[] = "models/qwen3",
+                written_gpt2[] = "written/gpt2", written_qwen3[] = "written/qwen3";
     const struct CMUnitTest tests[] = {
-        MODEL(gpt2),    MODEL(gpt2_variant), MODEL(llama), MODEL(llama_biases),
-        MODEL(mistral), MODEL(qwen2),        MODEL(qwen3),
+        MODEL(gpt2),
+        MODEL(gpt2_variant),
+        MODEL(llama),
+        MODEL(llama_biases),
+        MODEL(mistral),
+        MODEL(qwen2),
+        MODEL(qwen3),
+        cmocka_unit_test_prestate(test_what_we_wrote_the_peer_reads_alike, written_gpt2),
+        cmocka_unit_test_prestate(test_what_we_wrote_the_peer_reads_alike, written_qwen3),
     };
     return cmocka_run_group_tests_name("models against the peer", tests, NULL, NULL);
 }
