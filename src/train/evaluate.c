@@ -129,6 +129,7 @@ static fr_status evaluate_domain(fr_trainer *trainer, fr_domain *domain, fr_erro
         nats += *(const float *)fr_tensor_host(loss);
         targets += rows.targets;
     }
+    fr_tape_reset(tape, 0); /* one evaluation's rows are gathered into one block for the next */
     domain->loss = targets ? nats / (double)targets : NAN;
     return FR_OK;
 }

@@ -17,6 +17,7 @@ static int setup(void **state)
 {
     (void)state;
     folder = fixture_folder();
+    fr_threads_set(1); /* matrices this small gain nothing from more */
     return 0;
 }
 
@@ -198,6 +199,7 @@ static void test_one_and_two_threads_give_the_same_bits(void **state)
     train_well(one, false, muon, NULL);
     fr_threads_set(2);
     train_well(two, false, muon, NULL);
+    fr_threads_set(1);
     assert_same_run(one, two);
     fr_free(one);
     fr_free(two);
@@ -345,12 +347,9 @@ static void check_plan(const char *name, const char *const *words)
     for (int i = 0; i < 3; i++)
         assert_within(plan.bytes[exact[i]], fr_memory_now(exact[i]) - before[exact[i]],
                       fr_memory_kind_name(exact[i]));
-    size_t activations =
-        fr_tape_peak_bytes(trainer->own->tape) + fr_tape_peak_bytes(trainer->own->evaluation_tape);
-    assert_within(plan.bytes[FR_MEMORY_ACTIVATIONS], activations, "activations");
     assert_within(plan.bytes[FR_MEMORY_ACTIVATIONS],
                   fr_memory_now(FR_MEMORY_ACTIVATIONS) - before[FR_MEMORY_ACTIVATIONS],
-                  "activations held");
+                  "activations");
     fr_trainer_destroy(trainer);
     fr_free(run);
 }
@@ -490,29 +489,42 @@ static void test_a_damaged_checkpoint_is_passed_over_with_a_warning(void **state
 static void test_a_loss_that_is_not_finite_says_where_it_began(void **state)
 {
     (void)state;
-    const char *const words[] = {"optimizer.kind=sgd",
-                                 "optimizer.lr=1000",
-                                 "schedule.warmup=0",
-                                 "train.clip=0",
-                                 "train.checkpoint_every=1",
-                                 "train.steps=50",
-                                 NULL};
-    /* Rates as large as this overflow after a few updates. */
-    const char *const larger[] = {"optimizer.kind=sgd",
-                                  "optimizer.lr=1000",
-                                  "optimizer.momentum=0.999",
-                                  "schedule.warmup=0",
-                                  "train.clip=0",
-                                  "train.checkpoint_every=1",
-                                  "train.steps=500",
-                                  NULL};
-    (void)words;
+    const char *const words[] = {"train.checkpoint_every=2", NULL};
     char *run = run_folder("not-finite");
     fr_error error = {0};
-    assert_int_equal(train(run, false, 0, larger, NULL, &error), FR_NUMERIC);
-    assert_non_null(strstr(error.message, "step "));
-    assert_non_null(strstr(error.message, "checkpoints/step-"));
-    assert_false(exists(run, "model"));
+    fr_trainer *trainer = begin(run, words);
+    for (int i = 0; i < 3; i++)
+        step(trainer);
+    fr_parameter *weight =
+        fr_model_parameter(trainer->model, "model.layers.1.mlp.down_proj.weight");
+    assert_non_null(weight);
+    *(float *)fr_tensor_host(weight->value) = INFINITY;
+    bool more;
+    assert_int_equal(fr_trainer_step(trainer, &more, &error), FR_NUMERIC);
+    assert_non_null(strstr(error.message, "step 4"));
+    assert_non_null(strstr(error.message, "micro-batch 9"));
+    assert_non_null(strstr(error.message, "layers.1"));
+    assert_null(strstr(error.message, "layers.0"));
+    assert_non_null(strstr(error.message, "step-00000002"));
+    assert_false(exists(run, "checkpoints/step-00000004"));
+    fr_trainer_destroy(trainer);
+    fr_free(run);
+}
+
+static void test_a_gradient_that_is_not_finite_names_its_parameter(void **state)
+{
+    (void)state;
+    char *run = run_folder("not-finite-gradient");
+    fr_error error = {0};
+    fr_trainer *trainer = begin(run, NULL);
+    step(trainer);
+    trainer->last.loss = 1;
+    trainer->last.gradient_norm = NAN;
+    fr_parameter *norm = fr_model_parameter(trainer->model, "model.norm.weight");
+    *(float *)fr_tensor_host(norm->value->grad) = NAN;
+    assert_int_equal(fr_hooks_fire(trainer, FR_GRADIENTS, &error), FR_NUMERIC);
+    assert_non_null(strstr(error.message, "model.norm.weight"));
+    fr_trainer_destroy(trainer);
     fr_free(run);
 }
 
@@ -572,17 +584,41 @@ static void test_patience_ends_a_run_that_no_longer_improves(void **state)
 static void test_the_best_weights_become_the_model_when_asked(void **state)
 {
     (void)state;
-    /* The rate is far too high, so that the first evaluation stays the best. */
-    const char *const words[] = {"optimizer.lr=0.3",         "schedule.warmup=0",
-                                 "train.steps=40",           "train.eval_every=10",
-                                 "train.final_weights=best", NULL};
-    char *run = run_folder("best");
+    /* No later evaluation is a hundred nats better, so the first stays the best; a constant rate makes both runs begin alike. */
+    const char *const best[] = {"schedule.kind=constant",   "schedule.warmup=0",
+                                "train.steps=20",           "train.min_improvement=100",
+                                "train.final_weights=best", NULL};
+    const char *const brief[] = {"schedule.kind=constant", "schedule.warmup=0", "train.steps=5",
+                                 NULL};
+    char *a = run_folder("best"), *b = run_folder("brief");
     fr_train_result result;
-    train_well(run, false, words, &result);
-    char *best = fr_format("checkpoints/step-%08lld", (long long)result.best_step);
-    assert_true(exists(run, best));
-    assert_true(result.best_step < 40);
-    fr_free(best);
+    train_well(a, false, best, &result);
+    train_well(b, false, brief, NULL);
+    assert_int_equal(result.best_step, 5);
+    assert_true(exists(a, "checkpoints/step-00000005"));
+    size_t size_a, size_b;
+    char *model_a = fixture_read(a, "model/model.safetensors", &size_a);
+    char *model_b = fixture_read(b, "model/model.safetensors", &size_b);
+    assert_int_equal(size_a, size_b);
+    assert_memory_equal(model_a, model_b, size_a);
+    fr_free(model_a);
+    fr_free(model_b);
+    fr_free(a);
+    fr_free(b);
+}
+
+static void test_old_checkpoints_go_and_the_last_and_best_stay(void **state)
+{
+    (void)state;
+    const char *const words[] = {"train.checkpoint_every=1", "train.keep_last=2",
+                                 "train.min_improvement=100", NULL};
+    char *run = run_folder("kept");
+    train_well(run, false, words, NULL);
+    for (int i = 1; i <= 12; i++) {
+        char *name = fr_format("checkpoints/step-%08d", i);
+        assert_int_equal(exists(run, name), i == 5 || i >= 11);
+        fr_free(name);
+    }
     fr_free(run);
 }
 
@@ -606,10 +642,12 @@ int main(void)
         cmocka_unit_test(test_ids_outside_the_vocabulary_are_refused),
         cmocka_unit_test(test_a_damaged_checkpoint_is_passed_over_with_a_warning),
         cmocka_unit_test(test_a_loss_that_is_not_finite_says_where_it_began),
+        cmocka_unit_test(test_a_gradient_that_is_not_finite_names_its_parameter),
         cmocka_unit_test(test_phases_follow_one_another_with_their_own_settings),
         cmocka_unit_test(test_a_timed_run_ends_in_its_time),
         cmocka_unit_test(test_patience_ends_a_run_that_no_longer_improves),
         cmocka_unit_test(test_the_best_weights_become_the_model_when_asked),
+        cmocka_unit_test(test_old_checkpoints_go_and_the_last_and_best_stay),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
