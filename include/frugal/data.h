@@ -28,7 +28,7 @@ typedef struct fr_document {
 typedef struct fr_source_options {
     char *text_key;       /* of JSON lines */
     int64_t max_document; /* bytes; a longer file is cut at paragraph ends into documents of half to one and a half times this;
-                             0: 1/200 of all text, between 4 KiB and 64 KiB. Records of JSON lines are never cut. */
+                             0: 1/200 of all text, between 4 KiB and 32 KiB. Records of JSON lines are never cut. */
 } fr_source_options;
 typedef struct fr_source_counts {
     int64_t files, documents, bytes;             /* read; bytes after unpacking */

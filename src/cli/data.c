@@ -3,6 +3,7 @@
 #include "cli/data_options.h"
 
 #include <stddef.h>
+#include <string.h>
 
 typedef struct data_call_options {
     char *out;
@@ -19,15 +20,33 @@ static const fr_option options[] = {
 static const fr_option_table table = {"data", options, sizeof options / sizeof *options,
                                       sizeof(data_call_options), NULL};
 
+/* A misspelt key of the section `data`: the table's own error names the nearest. */
+static fr_status wrong_key(const char *word, fr_error *error)
+{
+    fr_data_options unused = {0};
+    const char *equals = strchr(word, '=');
+    char *key = equals ? fr_string_copy_n(word + 5, (size_t)(equals - word) - 5) : NULL;
+    fr_data_option_table.defaults(&unused);
+    fr_status status = key ? fr_options_set(&fr_data_option_table, &unused, key, equals + 1, error)
+                           : fr_fail(error, FR_NO_MEMORY, "no memory");
+    fr_options_free(&fr_data_option_table, &unused);
+    fr_free(key);
+    return status;
+}
+
 static fr_status check_words(const cli_call *call, fr_error *error)
 {
-    for (size_t i = 0; i < call->word_count; i++)
-        if (!cli_data_options_has_word(call->words[i]))
-            return fr_fail(error, FR_BAD_INPUT,
-                           "'%s' is not an option of preparing text: expected data.KEY=VALUE or "
-                           "tokenizer.KEY=VALUE "
-                           "(see `frugal help data`)",
-                           call->words[i]);
+    for (size_t i = 0; i < call->word_count; i++) {
+        const char *word = call->words[i];
+        if (cli_data_options_has_word(word))
+            continue;
+        if (strncmp(word, "data.", 5) == 0)
+            FR_TRY(wrong_key(word, error));
+        return fr_fail(error, FR_BAD_INPUT,
+                       "'%s' is no option of preparing text: expected data.KEY=VALUE or "
+                       "tokenizer.KEY=VALUE (see `frugal help data`)",
+                       word);
+    }
     return FR_OK;
 }
 

@@ -86,7 +86,7 @@ static size_t character(const unsigned char *s, size_t size)
     return surrogate || overlong || (s[0] == 0xF4 && s[1] >= 0x90) ? 0 : n;
 }
 
-/* Append a JSON string. JSON holds Unicode only, so what is not valid UTF-8 becomes U+FFFD here (and only here). */
+/* Append a JSON string. JSON holds Unicode only: a byte that is not valid UTF-8 is written as a lone surrogate (see jsonl.c). */
 static void append_json(fr_buffer *out, const char *text, size_t size)
 {
     const unsigned char *s = (const unsigned char *)text;
@@ -106,7 +106,7 @@ static void append_json(fr_buffer *out, const char *text, size_t size)
         else if (s[at] < 32)
             fr_buffer_printf(out, "\\u%04x", s[at]);
         else
-            fr_buffer_text(out, "\\ufffd");
+            fr_buffer_printf(out, "\\udc%02x", s[at]);
         at++;
     }
     fr_buffer_text(out, "\"");

@@ -9,7 +9,7 @@ static void defaults(void *options)
         .filter = true,
         .min_bytes = 32,
         .max_controls = 0.05,
-        .min_letters = 0.3,
+        .min_letters = 0.25,
         .max_word = 2000,
         .max_repeated_lines = 0.5,
         .max_repeated_words = 0.6,
@@ -17,7 +17,7 @@ static void defaults(void *options)
         .near = true,
         .similarity = 0.8,
         .held_out = 0.05,
-        .held_out_max = 512 << 10,
+        .held_out_max = 256 << 10,
         .seed = 1,
     };
 }
@@ -28,8 +28,7 @@ static const fr_option options[] = {
      "Key of the text in JSON lines."},
     {"max_document", FR_OPTION_BYTES, FIELD(source.max_document), "bytes", 0, 0x1p30, NULL,
      "A longer file is cut at paragraph ends into documents of about this size; 0: 1/200 of all "
-     "text, between 4 KiB and "
-     "64 KiB."},
+     "text, between 4 KiB and 32 KiB."},
     {"clean", FR_OPTION_BOOL, FIELD(clean), NULL, 0, 0, NULL,
      "Normalise line ends, drop control characters, spaces at line ends and runs of blank lines."},
     {"filter", FR_OPTION_BOOL, FIELD(filter), NULL, 0, 0, NULL,

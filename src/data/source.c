@@ -3,7 +3,7 @@
    A record file (JSON lines) gives one document per line. Any other file is one document, unless it is longer than one and a half
    times `max_document`: then it is cut at paragraph ends, into pieces between half and one and a half times that size. Two reasons: a
    book in one file must give enough documents for a held-out part that is chosen by document, and memory must have a limit. When
-   `max_document` is 0 it is 1/200 of all text, at least 4 KiB and at most 64 KiB: enough pieces for a split of a small corpus, and
+   `max_document` is 0 it is 1/200 of all text, at least 4 KiB and at most 32 KiB: enough pieces for a split of a small corpus, and
    pieces longer than any context that a small machine trains. */
 #include "data/format.h"
 #include "data/stream.h"
@@ -18,7 +18,7 @@ enum {
     RECORD_LIMIT = 1 << 26, /* bytes of one record */
     PIECES = 200,           /* documents that the automatic size aims at */
     PIECE_LEAST = 1 << 12,  /* bounds of the automatic size */
-    PIECE_MOST = 1 << 16,
+    PIECE_MOST = 1 << 15,
     EXPLICIT_LEAST = 256, /* the smallest size that can be asked for */
     PACKED_RATIO = 4      /* what text usually shrinks by */
 };

@@ -139,7 +139,8 @@ static void test_each_filter_drops_its_example(void **state)
     assert_string_equal(dropped_by(text.data), "repeated_lines");
     fr_buffer_clear(&text);
     for (int i = 0; i < 100; i++)
-        fr_buffer_printf(&text, "buy cheap watches online today at our shop %s", i == 50 ? "\n" : "");
+        fr_buffer_printf(&text, "buy cheap watches online today at our shop %s",
+                         i == 50 ? "\n" : "");
     assert_string_equal(dropped_by(text.data), "repeated_words");
     fr_buffer_free(&text);
     fr_data_options o = defaults();
@@ -456,6 +457,36 @@ static void test_a_prepared_folder_holds_every_byte_once(void **state)
     fr_buffer_free(&lines);
 }
 
+static void test_held_out_lines_give_the_same_bytes_as_the_shard(void **state)
+{
+    (void)state;
+    fr_data_options o = defaults();
+    fr_buffer held = {0}, lines = {0};
+    int64_t count;
+    char name[64], text[128];
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "bytes/%d", i);
+        snprintf(text, sizeof text,
+                 "Caf\xe9 number %d: \"\xff\xc3\" \\ \t %s\xed\xa0\x80 and the end.", i,
+                 i % 2 ? "\xf0\x9f\x98\x80" : "\xe2\x82");
+        put_text(name, text);
+    }
+    o.held_out = 0.5;
+    o.near = false;
+    expect_prepared("bytes", "exactly", &o, NULL);
+    shard_text("exactly", "held_out", &held);
+    read_all(in_root("exactly/held_out.jsonl"), NULL, &lines, &count, NULL);
+    assert_int_equal(count, 10);
+    assert_int_equal(lines.size, held.size);
+    for (char *at = lines.data, *end; (end = strchr(at, '\x1e')); at = end + 1) {
+        *end = 0;
+        assert_non_null(strstr(held.data, at));
+    }
+    fr_buffer_free(&held);
+    fr_buffer_free(&lines);
+    forget(&o);
+}
+
 static void test_a_learned_tokenizer_gives_fewer_tokens(void **state)
 {
     (void)state;
@@ -699,6 +730,7 @@ int main(void)
         cmocka_unit_test(test_a_common_letterhead_does_not_make_duplicates),
         cmocka_unit_test(test_words_are_found_in_every_script),
         cmocka_unit_test(test_a_prepared_folder_holds_every_byte_once),
+        cmocka_unit_test(test_held_out_lines_give_the_same_bytes_as_the_shard),
         cmocka_unit_test(test_a_learned_tokenizer_gives_fewer_tokens),
         cmocka_unit_test(test_the_split_depends_on_content_and_seed_only),
         cmocka_unit_test(test_the_held_out_part_has_the_wanted_size),

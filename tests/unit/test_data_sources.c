@@ -420,6 +420,16 @@ static void test_json_lines_give_a_document_each(void **state)
     expect_options("b.ndjson", &(fr_source_options){.text_key = (char[]){"body"}}, "b\x1e");
 }
 
+static void test_lone_surrogates_in_records_are_bytes(void **state)
+{
+    (void)state;
+    put_text("bytes.jsonl",
+             "{\"text\": \"caf\\udce9 \\uDCFF\\udc80 \\ud83d\\ude00 \\\\udc80 \\u0001\"}\n");
+    expect("bytes.jsonl", "caf\xe9 \xff\x80 \xf0\x9f\x98\x80 \\udc80 \x01\x1e");
+    put_text("lone.jsonl", "{\"text\": \"\\ud83d\"}\n");
+    expect_error("lone.jsonl", FR_BAD_INPUT, "lone.jsonl:1: not JSON");
+}
+
 static void test_a_bad_record_names_file_and_line(void **state)
 {
     (void)state;
@@ -552,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_html_gives_the_text_in_paragraphs),
         cmocka_unit_test(test_hostile_html_ends_with_bounded_memory),
         cmocka_unit_test(test_json_lines_give_a_document_each),
+        cmocka_unit_test(test_lone_surrogates_in_records_are_bytes),
         cmocka_unit_test(test_a_bad_record_names_file_and_line),
         cmocka_unit_test(test_a_long_file_is_cut_at_paragraph_ends),
         cmocka_unit_test(test_one_file_gives_enough_documents_for_a_split),
