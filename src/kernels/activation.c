@@ -4,14 +4,13 @@
 
 static inline float gelu(float x)
 {
-    return 0.5F * x * (1.0F + fast_erf(x * 0.70710678118654752F));
+    return x * fast_normal(x);
 }
 
 /* Phi(x) + x phi(x) */
 static inline float gelu_slope(float x)
 {
-    return 0.5F * (1.0F + fast_erf(x * 0.70710678118654752F)) +
-           x * 0.39894228040143268F * fast_exp(-0.5F * x * x);
+    return fast_normal(x) + x * 0.39894228040143268F * fast_exp(-0.5F * x * x);
 }
 
 /* (1 + tanh(u)) / 2 is the sigmoid of 2 u, which does not cancel for negative u. */

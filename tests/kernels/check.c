@@ -1,5 +1,5 @@
 /* check.c: the program: which levels, which checks, how often; buffers, comparison and clock. See check.h.
-   check_kernels [--time] [NAME]: NAME picks one group. */
+   check_kernels [--time] [NAME...]: names pick groups and levels. */
 #include "check.h"
 
 enum { GUARD = 32, BUFFERS = 16384, RUNS = 64 };
@@ -187,7 +187,7 @@ bool check_time_more(void)
         timer.times[timer.phase][(*runs)++] = at - timer.started;
     else
         timer.phase_end = at + 0.1;
-    timer.running = *runs < 3 || (*runs < RUNS && at < timer.phase_end);
+    timer.running = *runs < 2 || (*runs < RUNS && at < timer.phase_end);
     if (!timer.running)
         timer.phase++;
     timer.started = now();
@@ -260,24 +260,37 @@ static void run_group(int g, const fr_kernels *kernels)
     }
 }
 
+/* Nothing of the kind (groups, or levels) was named, or this one was. */
+static bool wanted(const char *name, const char *const *kind, int count, int argc, char **argv)
+{
+    bool any = false;
+    for (int i = 1; i < argc; i++)
+        for (int n = 0; n < count; n++)
+            if (strcmp(argv[i], kind[n]) == 0) {
+                any = true;
+                if (strcmp(argv[i], name) == 0)
+                    return true;
+            }
+    return !any;
+}
+
 int main(int argc, char **argv)
 {
-    const char *only = NULL;
+    enum { GROUPS = sizeof groups / sizeof *groups, LEVELS = 4 };
+    static const char *const levels[LEVELS] = {"baseline", "v2", "v3", "v4"};
+    const char *names[GROUPS];
+    for (int g = 0; g < GROUPS; g++)
+        names[g] = groups[g].name;
     for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--time") == 0)
-            timing = true;
-        else
-            only = argv[i];
-    static const char *const names[] = {"baseline", "v2", "v3", "v4"};
-    for (int g = 0; g < (int)(sizeof groups / sizeof *groups); g++) {
-        if (only && strcmp(only, groups[g].name) != 0)
-            continue;
-        for (int n = 0; n < 4; n++) {
-            const fr_kernels *kernels = fr_kernels_named(names[n]);
-            if (kernels && (groups[g].per_level || kernels == fr_kernels_get()))
+        timing = timing || strcmp(argv[i], "--time") == 0;
+    for (int g = 0; g < GROUPS; g++)
+        for (int n = 0; n < LEVELS; n++) {
+            const fr_kernels *kernels = fr_kernels_named(levels[n]);
+            if (kernels && (groups[g].per_level || kernels == fr_kernels_get()) &&
+                wanted(names[g], names, GROUPS, argc, argv) &&
+                (wanted(levels[n], levels, LEVELS, argc, argv) || !groups[g].per_level))
                 run_group(g, kernels);
         }
-    }
     fr_kernels_workspace_free();
     if (!timing)
         printf("%d comparisons, %d failures\n", comparisons, failures);
