@@ -64,7 +64,7 @@ static fr_status score_documents(evaluation *e, fr_error *error)
 {
     for (;;) {
         fr_document document;
-        int64_t group;
+        int64_t group = 0;
         FR_TRY(fr_source_next(e->source, &document, error));
         if (!document.text)
             break;
