@@ -8,7 +8,7 @@ const summary = run.summary || {}, result = run.result || {}, machine = run.mach
 /* ---- elements and numbers ---- */
 
 function el(tag, attributes, ...children) {
-  const svg = ["svg", "path", "line", "text", "circle", "g", "rect"].includes(tag);
+  const svg = ["svg", "path", "line", "text", "circle", "g", "rect", "clipPath"].includes(tag);
   const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -66,12 +66,13 @@ function shortTime(s) {
 }
 const TIMES = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 
-function ticks(low, high, wanted, time, binary) {
+function ticks(low, high, wanted, kind) {
   const raw = (high - low) / Math.max(1, wanted);
   let unit = raw > 0 ? Math.pow(10, Math.floor(Math.log10(raw))) : 1;
   unit *= [1, 2, 5, 10].find(f => f * unit >= raw * .999) || 10;
-  if (binary && raw > 1) unit = Math.pow(2, Math.ceil(Math.log2(raw)));
-  if (time && raw > 1 && raw <= 86400) unit = TIMES.find(t => t >= raw) || unit;
+  if (kind === "bytes" && raw > 1) unit = Math.pow(2, Math.ceil(Math.log2(raw)));
+  if (kind === "seconds" && raw > 1 && raw <= 86400) unit = TIMES.find(t => t >= raw) || unit;
+  if (kind === "step" || kind === "tokens") unit = Math.max(1, unit);
   const list = [];
   for (let t = Math.ceil(low / unit - 1e-9) * unit; t <= high + unit * 1e-9 && list.length < 50; t += unit) list.push(Number(t.toPrecision(12)));
   return list;
@@ -110,6 +111,7 @@ function chart(options) {
     draw();
   } }, label);
   if (options.canLog) card.firstChild.append(el("span", { class: "buttons" }, toggle("late", "fit the end", "scale to the values after the first fifth"), toggle("log", "log", "logarithmic scale")));
+  options.draw = draw;
   charts.push(draw);
   return card;
 }
@@ -128,12 +130,17 @@ function plot(body, legend, options, view) {
   const x = v => left + (v - scale.x0) / (scale.x1 - scale.x0) * (width - left - right);
   const f = log ? Math.log : v => v;
   const y = v => height - bottom - (f(v) - f(scale.y0)) / (f(scale.y1) - f(scale.y0)) * (height - top - bottom);
-  const clip = v => Math.max(top - 4, Math.min(height - bottom, y(v)));
+  const inside = "inside" + charts.indexOf(options.draw);
   const svg = el("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": options.title + " against " + AXES[axis].name.toLowerCase() });
   grid(svg, scale, options, log, { x, y, width, height, left, right, bottom });
+  const lines = el("g", { "clip-path": `url(#${inside})` });
+  svg.append(el("clipPath", { id: inside }, el("rect", { x: left - 4, y: 2, width: width - left - right + 8, height: height - bottom + 2 })), lines);
   const bandPoints = (options.band || []).filter(p => isNumber(p.at[axis]) && (!log || p.low > 0));
-  if (bandPoints.length > 1) svg.append(el("path", { d: "M" + bandPoints.map(p => x(p.at[axis]).toFixed(1) + " " + clip(p.high).toFixed(1)).join("L") + "L" + bandPoints.slice().reverse().map(p => x(p.at[axis]).toFixed(1) + " " + clip(p.low).toFixed(1)).join("L") + "Z", fill: "var(--band)" }));
-  for (const s of series) drawSeries(svg, s, p => x(p.at[axis]), p => clip(p.y), p => clip(p.base || 0));
+  if (bandPoints.length > 1) {
+    const edge = (points, value) => points.map(p => x(p.at[axis]).toFixed(1) + " " + y(p[value]).toFixed(1)).join("L");
+    lines.append(el("path", { d: "M" + edge(bandPoints, "high") + "L" + edge(bandPoints.slice().reverse(), "low") + "Z", fill: "var(--band)" }));
+  }
+  for (const s of series) drawSeries(lines, s, p => x(p.at[axis]), p => y(p.y), p => y(p.base || 0));
   hover(svg, series, options, x, y, { width, height, top, bottom, left });
   body.replaceChildren(svg);
 }
@@ -157,11 +164,11 @@ function range(series, options, view) {
 
 function grid(svg, scale, options, log, box) {
   const show = options.show || plain;
-  for (const t of log ? logTicks(scale.y0, scale.y1) : ticks(scale.y0, scale.y1, 5, false, options.show === bytes)) {
+  for (const t of log ? logTicks(scale.y0, scale.y1) : ticks(scale.y0, scale.y1, 5, options.show === bytes ? "bytes" : "")) {
     svg.append(el("line", { class: "gridline", x1: box.left, x2: box.width - box.right, y1: box.y(t), y2: box.y(t) }));
     svg.append(el("text", { x: box.left - 7, y: box.y(t) + 4, "text-anchor": "end" }, show(t)));
   }
-  for (const t of ticks(scale.x0, scale.x1, Math.floor(box.width / 110), axis === "seconds"))
+  for (const t of ticks(scale.x0, scale.x1, Math.floor(box.width / 110), axis))
     svg.append(el("text", { x: box.x(t), y: box.height - 6, "text-anchor": box.x(t) > box.width - 30 ? "end" : "middle" }, AXES[axis].show(t)));
   svg.append(el("line", { class: "axis", x1: box.left, x2: box.width - box.right, y1: box.height - box.bottom, y2: box.height - box.bottom }));
   if (axis === "step") metrics.phases.slice(1).forEach(phase => {
@@ -264,8 +271,9 @@ function costCard() {
   function tell() { money.textContent = price.value && isNumber(hours) ? trim(Number(price.value) * hours, 3) : "–"; }
   price.value = first(result.price_per_hour, make.price_per_hour, summary.price_per_hour) || "";
   tell();
-  rows.push(el("tr", {}, el("th", {}, "Money, at ", price, " an hour"), money));
-  return el("div", { class: "card" }, el("div", { class: "top" }, el("h2", {}, summary.step === undefined && !run.result ? "Cost so far" : "Cost")), el("table", {}, el("tbody", {}, rows)));
+  if (isNumber(hours)) rows.push(el("tr", {}, el("th", {}, "Money, at ", price, " an hour"), money));
+  if (!rows.length) rows.push(el("tr", {}, el("td", { class: "empty" }, "Nothing recorded yet.")));
+  return el("div", { class: "card" }, el("div", { class: "top" }, el("h2", {}, run.summary || run.result ? "Cost" : "Cost so far")), el("table", {}, el("tbody", {}, rows)));
 }
 
 /* ---- tables of whatever a file holds ---- */
@@ -281,23 +289,30 @@ function shown(key, value) {
   if (/(^|_)(bytes|memory)(_|$)/.test(key)) return bytes(value);
   return plain(value);
 }
-function tableOf(object) {
-  const rows = [];
+const isObject = value => value !== null && typeof value === "object" && !Array.isArray(value);
+/* Plain values as a table, objects and lists of objects as blocks of their own beside it. `unit`: the name of the object around. */
+function blocksOf(object, title, unit) {
+  const rows = [], blocks = [];
   for (const [key, value] of Object.entries(object)) {
-    if (Array.isArray(value) && value.length && value.every(v => v && typeof v === "object" && !Array.isArray(v)))
-      rows.push(el("tr", {}, el("td", { colspan: 2 }, el("h3", {}, words(key)), listTable(value))));
-    else if (Array.isArray(value)) rows.push(el("tr", {}, el("th", {}, words(key)), el("td", {}, value.map(v => shown(key, v)).join(", "))));
-    else if (value && typeof value === "object") rows.push(el("tr", {}, el("td", { colspan: 2 }, el("h3", {}, words(key)), tableOf(value))));
-    else rows.push(el("tr", {}, el("th", {}, words(key)), el("td", {}, shown(key, value))));
+    const name = /bytes|memory/.test(unit || "") ? unit : key;
+    if (isObject(value)) blocks.push(...blocksOf(value, words(key), key));
+    else if (Array.isArray(value) && value.length && value.every(isObject)) blocks.push(el("div", { class: "block long" }, el("h3", {}, words(key)), listTable(value)));
+    else rows.push(el("tr", {}, el("th", {}, words(key)), el("td", {}, Array.isArray(value) ? value.map(v => shown(name, v)).join(", ") : shown(name, value))));
   }
-  return el("table", {}, el("tbody", {}, rows));
+  if (rows.length) blocks.unshift(el("div", { class: "block" }, title ? el("h3", {}, title) : null, el("table", {}, el("tbody", {}, rows))));
+  return blocks;
 }
+/* Entries that count nothing are left out. */
 function listTable(list) {
   const keys = [...new Set(list.flatMap(Object.keys))];
-  return el("table", {}, el("tbody", {}, el("tr", {}, keys.map(k => el("th", {}, words(k)))), list.map(item => el("tr", {}, keys.map(k => el("td", {}, item[k] === undefined ? "" : shown(k, item[k])))))));
+  const full = list.filter(item => { const numbers = Object.values(item).filter(isNumber); return !numbers.length || numbers.some(v => v !== 0); });
+  if (!full.length) return el("p", { class: "soft" }, "none");
+  return el("table", {}, el("tbody", {}, el("tr", {}, keys.map(k => el("th", {}, words(k)))), full.map(item => el("tr", {}, keys.map(k => el("td", {}, item[k] === undefined ? "" : shown(k, item[k])))))));
 }
 function objectCard(title, object) {
-  return object && Object.keys(object).length ? el("div", { class: "card" }, el("div", { class: "top" }, el("h2", {}, title)), tableOf(object)) : null;
+  if (!isObject(object) || !Object.keys(object).length) return null;
+  const blocks = blocksOf(object, null, "");
+  return el("div", { class: "card" + (blocks.length > 2 ? " wide" : "") }, el("div", { class: "top" }, el("h2", {}, title)), blocks.length > 1 ? el("div", { class: "blocks" }, blocks) : blocks);
 }
 
 /* ---- samples ---- */
@@ -379,8 +394,8 @@ function build() {
     costCard()));
   const samples = samplesCard();
   if (samples) page.append(samples);
-  page.append(el("section", { class: "grid" }, objectCard("Machine", run.machine), objectCard("Data", run.data), objectCard("Final figures", run.summary)));
-  if (run.recipe) page.append(el("section", {}, el("div", { class: "card" }, el("div", { class: "top" }, el("h2", {}, "Recipe")), el("pre", {}, run.recipe))));
+  page.append(el("section", { class: "grid" }, objectCard("Machine", run.machine), objectCard("Final figures", run.summary), objectCard("Data", run.data)));
+  if (run.recipe) page.append(el("section", {}, el("div", { class: "card" }, el("div", { class: "top" }, el("h2", {}, "Recipe")), make.reason ? el("p", { class: "reason" }, make.reason) : null, el("pre", {}, run.recipe))));
   page.append(el("footer", {}, "Written by frugal " + run.version + (metrics.skipped ? "; " + metrics.skipped + " unreadable lines of metrics.jsonl were left out" : "") + "."));
   redraw();
   let width = page.clientWidth;
