@@ -1,5 +1,6 @@
 /* tokenize.c: `frugal tokenize`: text on standard input -> ids, and back. */
 #include "cli/cli.h"
+#include "cli/token_text.h"
 
 #include "frugal/tokenizer.h"
 
@@ -51,37 +52,6 @@ static fr_status read_input(fr_buffer *text, fr_error *error)
 
 /* ---- encoding ------------------------------------------------------------------------------------ */
 
-/* Bytes as they would stand between quotes in C: what is not printable ASCII or UTF-8 is escaped. */
-static void quote(fr_buffer *out, const char *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        unsigned char byte = (unsigned char)bytes[i];
-        if (byte == '"' || byte == '\\')
-            fr_buffer_printf(out, "\\%c", byte);
-        else if (byte == '\n')
-            fr_buffer_text(out, "\\n");
-        else if (byte < 0x20 || byte == 0x7F)
-            fr_buffer_printf(out, "\\x%02X", byte);
-        else
-            fr_buffer_append(out, &bytes[i], 1);
-    }
-}
-
-/* The token's text, byte by byte in hexadecimal where it is not UTF-8 by itself. */
-static void write_token(fr_buffer *out, const fr_tokenizer *tokenizer, int32_t id)
-{
-    size_t size;
-    const char *bytes = fr_tokenizer_bytes(tokenizer, id, &size);
-    json_t *text = json_stringn(bytes, size); /* NULL for what is not UTF-8 */
-    fr_buffer_text(out, " \"");
-    if (text)
-        quote(out, bytes, size);
-    for (size_t i = 0; !text && i < size; i++)
-        fr_buffer_printf(out, "\\x%02X", (unsigned char)bytes[i]);
-    fr_buffer_text(out, "\"");
-    json_decref(text);
-}
-
 static fr_status print_ids(const tokenize_options *o, const fr_tokenizer *tokenizer,
                            const fr_ids *ids, fr_error *error)
 {
@@ -91,8 +61,10 @@ static fr_status print_ids(const tokenize_options *o, const fr_tokenizer *tokeni
         fr_buffer_printf(&out, "%s%" PRId32, i && !lines ? " " : "", ids->ids[i]);
         if (o->offsets)
             fr_buffer_printf(&out, " %zu %zu", ids->begin[i], ids->end[i]);
-        if (o->tokens)
-            write_token(&out, tokenizer, ids->ids[i]);
+        if (o->tokens) {
+            fr_buffer_text(&out, " ");
+            cli_token_text(&out, tokenizer, ids->ids[i]);
+        }
         if (lines && i + 1 < ids->count)
             fr_buffer_text(&out, "\n");
     }
