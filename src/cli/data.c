@@ -1,4 +1,5 @@
-/* data.c: `frugal data`: text -> a folder with a tokenizer and packed shards, and a report of what was dropped and why. */
+/* data.c: `frugal data`: text -> a folder with a tokenizer and packed shards, and a report of what
+   was dropped and why. */
 #include "cli/cli.h"
 #include "cli/data_options.h"
 

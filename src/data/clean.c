@@ -1,8 +1,10 @@
 /* clean.c: what cleaning does, and nothing else, so that source code, poetry and tables survive it:
    - line ends CR LF and CR become LF;
-   - control characters are dropped, except tab (a backspace also takes the character before it, as in printed manuals);
+   - control characters are dropped, except tab (a backspace also takes the character before it, as
+     in printed manuals);
    - spaces and tabs at the ends of lines go;
-   - more than two blank lines in a row become two; blank lines at the beginning and all line ends at the end go.
+   - more than two blank lines in a row become two; blank lines at the beginning and all line ends
+     at the end go.
    Bytes over 127 are never touched, valid UTF-8 or not. */
 #include "data/clean.h"
 
@@ -23,7 +25,8 @@ static size_t back(const char *text, size_t at, size_t begin)
     return at > begin ? at - 1 : at;
 }
 
-/* Move one line to `out` (which is not behind it) without controls and trailing space; returns its end. */
+/* Move one line to `out` (which is not behind it) without controls and trailing space; returns its
+   end. */
 static size_t move_line(char *text, size_t out, size_t from, size_t to, size_t *controls)
 {
     size_t at = out;
@@ -63,8 +66,8 @@ size_t clean_text(char *text, size_t size, size_t *controls)
     *controls = 0;
     for (size_t from = 0, next; from < size; from = next) {
         size_t to = line_end(text, size, from, &next);
-        /* The line ends that go in front are written once it is known that text follows. There is always room: they
-           stand for at least as many that were read. */
+        /* The line ends that go in front are written once it is known that text follows. There is
+           always room: they stand for at least as many that were read. */
         size_t ends = out == 0 ? 0 : 1 + (blanks < BLANK_LINES ? blanks : BLANK_LINES);
         size_t end = move_line(text, out + ends, from, to, controls);
         if (end == out + ends) {

@@ -4,7 +4,8 @@
 
 #include "frugal/base.h"
 
-/* In place; the result is never longer. Returns the new size; *controls counts the control characters that were dropped. */
+/* In place; the result is never longer. Returns the new size; *controls counts the control
+   characters that were dropped. */
 size_t clean_text(char *text, size_t size, size_t *controls);
 
 #endif

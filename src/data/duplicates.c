@@ -1,16 +1,21 @@
-/* duplicates.c: exact duplicates by a 128-bit hash, near duplicates by MinHash and banded locality-sensitive hashing.
+/* duplicates.c: exact duplicates by a 128-bit hash, near duplicates by MinHash and banded
+   locality-sensitive hashing.
 
-   MinHash (Broder, On the resemblance and containment of documents, 1997): under a random order of all shingles, two documents
-   have the same smallest one with a probability that is the Jaccard similarity of their shingle sets. 48 orders give an estimate.
-   Of each minimum only 8 bits are kept (b-bit minwise hashing, Li and Koenig, arXiv 0910.3349): two different minima agree by chance
-   once in 256, which the estimate takes out.
+   MinHash (Broder, On the resemblance and containment of documents, 1997): under a random order of
+   all shingles, two documents have the same smallest one with a probability that is the Jaccard
+   similarity of their shingle sets. 48 orders give an estimate. Of each minimum only 8 bits are
+   kept (b-bit minwise hashing, Li and Koenig, arXiv 0910.3349): two different minima agree by
+   chance once in 256, which the estimate takes out.
 
-   The 48 bytes are cut into bands of `rows` bytes, and a document is a candidate when it shares a whole band with a kept one
-   (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4). rows is the largest number up to 5 for which a pair exactly
-   at the wanted similarity is found with at least 95 %: 9 bands of 5 for 0.8, which find 97 %. The estimate decides about
-   candidates. At most 8 kept documents per band value are remembered, so that a shared letterhead cannot make this quadratic.
+   The 48 bytes are cut into bands of `rows` bytes, and a document is a candidate when it shares a
+   whole band with a kept one (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section
+   3.4). rows is the largest number up to 5 for which a pair exactly at the wanted similarity is
+   found with at least 95 %: 9 bands of 5 for 0.8, which find 97 %. The estimate decides about
+   candidates. At most 8 kept documents per band value are remembered, so that a shared letterhead
+   cannot make this quadratic.
 
-   Memory of a kept document: 24 bytes, 4 to 8 for the exact table, 48 for the minima, 4 to 8 per band: about 130 bytes. */
+   Memory of a kept document: 24 bytes, 4 to 8 for the exact table, 48 for the minima, 4 to 8 per
+   band: about 130 bytes. */
 #include "data/duplicates.h"
 #include "data/table.h"
 
@@ -86,19 +91,26 @@ typedef uint8_t minima_bytes[MINIMA];
 struct duplicates {
     bool exact, near;
     double similarity;
-    int rows, bands;
+    size_t rows, bands;
     kept_document *kept;
     minima_bytes *minima;
     size_t count, room;
     table exact_table;
     table band_tables[MINIMA];
-    int band; /* that band_hash looks at while its table grows */
+    size_t band; /* that band_hash looks at while its table grows */
 };
 
-static int choose_rows(double similarity)
+/* The probability that two documents of this similarity share a band. */
+static double found(double similarity, size_t rows)
 {
-    int rows = ROWS_MOST;
-    while (rows > 1 && 1 - pow(1 - pow(similarity, rows), MINIMA / rows) < 0.95)
+    size_t bands = MINIMA / rows;
+    return 1 - pow(1 - pow(similarity, (double)rows), (double)bands);
+}
+
+static size_t choose_rows(double similarity)
+{
+    size_t rows = ROWS_MOST;
+    while (rows > 1 && found(similarity, rows) < 0.95)
         rows--;
     return rows;
 }
@@ -120,7 +132,7 @@ fr_status duplicates_create(duplicates **out, bool exact, bool near, double simi
 void duplicates_finish(duplicates *d)
 {
     table_free(&d->exact_table);
-    for (int b = 0; b < d->bands; b++)
+    for (size_t b = 0; b < d->bands; b++)
         table_free(&d->band_tables[b]);
     fr_free(d->minima);
     d->minima = NULL;
@@ -146,9 +158,9 @@ static uint64_t exact_hash(const void *context, uint32_t number)
     return ((const duplicates *)context)->kept[number].high;
 }
 
-static uint64_t hash_band(const duplicates *d, const uint8_t *minima, int band)
+static uint64_t hash_band(const duplicates *d, const uint8_t *minima, size_t band)
 {
-    return XXH3_64bits(minima + band * d->rows, (size_t)d->rows);
+    return XXH3_64bits(minima + band * d->rows, d->rows);
 }
 
 static uint64_t band_hash(const void *context, uint32_t number)
@@ -175,7 +187,7 @@ static bool reserve(duplicates *d)
         d->room = room;
     }
     bool room = !d->exact || table_reserve(&d->exact_table, exact_hash, d);
-    for (int b = 0; room && d->near && b < d->bands; b++) {
+    for (size_t b = 0; room && d->near && b < d->bands; b++) {
         d->band = b;
         room = table_reserve(&d->band_tables[b], band_hash, d);
     }
@@ -193,11 +205,12 @@ static bool is_exact(const duplicates *d, const fingerprint *f)
     return false;
 }
 
-/* True when a kept document shares band `b` and is similar enough; *sharing counts those that share it. */
-static bool is_near_by_band(const duplicates *d, const fingerprint *f, int b, int *sharing)
+/* True when a kept document shares band `b` and is similar enough; *sharing counts those that share
+   it. */
+static bool is_near_by_band(const duplicates *d, const fingerprint *f, size_t b, int *sharing)
 {
     const table *t = &d->band_tables[b];
-    size_t from = (size_t)(b * d->rows), length = (size_t)d->rows;
+    size_t from = b * d->rows, length = d->rows;
     *sharing = 0;
     for (size_t s = table_first(t, hash_band(d, f->minima, b)); t->slots[s];
          s = table_after(t, s)) {
@@ -220,7 +233,7 @@ static void keep(duplicates *d, const fingerprint *f, size_t bytes, const int *s
     if (!d->near)
         return;
     memcpy(d->minima[number], f->minima, MINIMA);
-    for (int b = 0; f->comparable && b < d->bands; b++)
+    for (size_t b = 0; f->comparable && b < d->bands; b++)
         if (sharing[b] < SAME_BAND)
             table_add(&d->band_tables[b], hash_band(d, f->minima, b), number);
 }
@@ -238,7 +251,7 @@ fr_status duplicates_add(duplicates *d, const fingerprint *f, size_t bytes, verd
     if (d->exact && is_exact(d, f))
         return FR_OK;
     *result = VERDICT_NEAR;
-    for (int b = 0; d->near && f->comparable && b < d->bands; b++)
+    for (size_t b = 0; d->near && f->comparable && b < d->bands; b++)
         if (is_near_by_band(d, f, b, &sharing[b]))
             return FR_OK;
     *result = VERDICT_NEW;

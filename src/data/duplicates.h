@@ -1,4 +1,5 @@
-/* duplicates.h: the documents that were kept, and whether a new one is among them, exactly or nearly. */
+/* duplicates.h: the documents that were kept, and whether a new one is among them, exactly or
+   nearly. */
 #ifndef FRUGAL_DATA_DUPLICATES_H
 #define FRUGAL_DATA_DUPLICATES_H
 

@@ -1,5 +1,6 @@
-/* encode.c: the second pass: the spool's documents become tokens. Documents are encoded by all threads, a batch at a time, and written
-   in order, so that the files do not depend on the number of threads. */
+/* encode.c: the second pass: the spool's documents become tokens. Documents are encoded by all
+   threads, a batch at a time, and written in order, so that the files do not depend on the number
+   of threads. */
 #include "data/prepare.h"
 
 #include <string.h>
@@ -86,7 +87,8 @@ static size_t character(const unsigned char *s, size_t size)
     return surrogate || overlong || (s[0] == 0xF4 && s[1] >= 0x90) ? 0 : n;
 }
 
-/* Append a JSON string. JSON holds Unicode only: a byte that is not valid UTF-8 is written as a lone surrogate (see jsonl.c). */
+/* Append a JSON string. JSON holds Unicode only: a byte that is not valid UTF-8 is written as a
+   lone surrogate (see jsonl.c). */
 static void append_json(fr_buffer *out, const char *text, size_t size)
 {
     const unsigned char *s = (const unsigned char *)text;

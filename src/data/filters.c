@@ -1,9 +1,11 @@
 /* filters.c: the quality heuristics.
 
-   They follow the repetition and symbol rules of Gopher (Rae et al., arXiv 2112.11446, table A1) and the line rules of C4 (Raffel et
-   al., arXiv 1910.10683, section 2.2), made language-neutral and gentle: no stop-word lists, no word-length bounds, no punctuation
-   rules, because those drop source code, poetry, tables and most languages. Gopher drops a document when 30 % of its lines are
-   repeats; here bytes count instead of lines (a "}" alone weighs little) and the limit is half. */
+   They follow the repetition and symbol rules of Gopher (Rae et al., arXiv 2112.11446, table A1)
+   and the line rules of C4 (Raffel et al., arXiv 1910.10683, section 2.2), made language-neutral
+   and gentle: no stop-word lists, no word-length bounds, no punctuation rules, because those drop
+   source code, poetry, tables and most languages. Gopher drops a document when 30 % of its lines
+   are repeats; here bytes count instead of lines (a "}" alone weighs little) and the limit is half.
+   */
 #include "data/filters.h"
 
 #define XXH_INLINE_ALL

@@ -1,4 +1,5 @@
-/* filters.h: language-neutral signs that a document is not prose, code or a table that a model should learn from. */
+/* filters.h: language-neutral signs that a document is not prose, code or a table that a model
+   should learn from. */
 #ifndef FRUGAL_DATA_FILTERS_H
 #define FRUGAL_DATA_FILTERS_H
 

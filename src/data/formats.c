@@ -1,4 +1,5 @@
-/* formats.c: the kinds of text files that are read, and plain text itself, which needs no conversion. */
+/* formats.c: the kinds of text files that are read, and plain text itself, which needs no
+   conversion. */
 #include "data/format.h"
 
 #include <string.h>

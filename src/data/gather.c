@@ -1,6 +1,6 @@
-/* gather.c: the first pass over the text. Documents are read in order; cleaning, the filters' counts and fingerprints are computed by
-   all threads, a batch at a time; what to keep is decided in order again, so that the first of several duplicates stays whatever the
-   number of threads. */
+/* gather.c: the first pass over the text. Documents are read in order; cleaning, the filters'
+   counts and fingerprints are computed by all threads, a batch at a time; what to keep is decided
+   in order again, so that the first of several duplicates stays whatever the number of threads. */
 #include "data/clean.h"
 #include "data/filters.h"
 #include "data/prepare.h"

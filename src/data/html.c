@@ -1,12 +1,15 @@
 /* html.c: HTML -> the text that a reader sees, with paragraph breaks.
 
-   libxml2's HTML parser is fed as the bytes come and calls back for elements and text (SAX), so no tree is built and memory does not
-   grow with the file. It loads nothing from elsewhere, and HTML knows no entities that expand into others.
+   libxml2's HTML parser is fed as the bytes come and calls back for elements and text (SAX), so no
+   tree is built and memory does not grow with the file. It loads nothing from elsewhere, and HTML
+   knows no entities that expand into others.
 
-   Elements that show no prose (scripts, styles, navigation, ...) are dropped whole. Block elements end a paragraph, list items and
-   table rows a line, table cells are parted by tabs; white space otherwise collapses, except in <pre>.
+   Elements that show no prose (scripts, styles, navigation, ...) are dropped whole. Block elements
+   end a paragraph, list items and table rows a line, table cells are parted by tabs; white space
+   otherwise collapses, except in <pre>.
 
-   Encoding: what a `charset` within the first 4 KiB says, as the HTML standard has it; else UTF-8 (libxml2 alone would say Latin-1). */
+   Encoding: what a `charset` within the first 4 KiB says, as the HTML standard has it; else UTF-8
+   (libxml2 alone would say Latin-1). */
 #include "data/format.h"
 
 #include <libxml/HTMLparser.h>

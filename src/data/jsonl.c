@@ -1,9 +1,11 @@
-/* jsonl.c: JSON lines: each line is an object, its "text" (data.text_key names another) is a document. A line that is not that is
-   an error with its number, in a folder too: a record format with broken records should not lose them silently.
+/* jsonl.c: JSON lines: each line is an object, its "text" (data.text_key names another) is a
+   document. A line that is not that is an error with its number, in a folder too: a record format
+   with broken records should not lose them silently.
 
-   JSON holds Unicode only. Bytes that are not valid UTF-8 may be written as lone surrogates, byte b as \udcXX with XX = b in
-   hexadecimal (Python's "surrogateescape", PEP 383), and are given back as those bytes; held_out.jsonl is written so. The JSON library
-   refuses lone surrogates, so they are put through it as a mark that no honest line holds: the characters 1, 2 and the byte. */
+   JSON holds Unicode only. Bytes that are not valid UTF-8 may be written as lone surrogates, byte b
+   as \udcXX with XX = b in hexadecimal (Python's "surrogateescape", PEP 383), and are given back as
+   those bytes; held_out.jsonl is written so. The JSON library refuses lone surrogates, so they are
+   put through it as a mark that no honest line holds: the characters 1, 2 and the byte. */
 #include "data/format.h"
 
 #include <jansson.h>
@@ -68,7 +70,8 @@ static void unmark_bytes(fr_buffer *text)
     for (size_t at = 0; at < text->size; out++) {
         bool mark =
             at + 4 <= text->size && t[at] == 1 && t[at + 1] == 2 && (t[at + 2] & 0xFE) == 0xC2;
-        t[out] = mark ? (unsigned char)((t[at + 2] & 1) << 6 | (t[at + 3] & 0x3F) | 0x80) : t[at];
+        unsigned byte = mark ? (t[at + 2] & 1U) << 6 | (t[at + 3] & 0x3FU) | 0x80U : t[at];
+        t[out] = (unsigned char)byte;
         at += mark ? 4 : 1;
     }
     text->size = out;

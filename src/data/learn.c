@@ -1,5 +1,6 @@
-/* learn.c: a tokenizer from the training documents. When there is more text than the tokenizer wants to see, each document is taken
-   with the same probability, decided by its hash: the first documents alone would be those of the first folder. */
+/* learn.c: a tokenizer from the training documents. When there is more text than the tokenizer
+   wants to see, each document is taken with the same probability, decided by its hash: the first
+   documents alone would be those of the first folder. */
 #include "data/prepare.h"
 #include "data/split.h"
 

@@ -1,8 +1,9 @@
 /* loader.c: the stream of all epochs, cut into rows (see fr_loader in data.h).
 
-   The order of an epoch is a keyed permutation of the documents that needs no table (fr_random_permute); only where each document
-   ends in the epoch's stream has to be summed up, once on entering the epoch: 8 bytes a document. Two epochs are remembered, since
-   a row may lie across their border. What a row holds is a pure function of (shard, seed, T, row number). */
+   The order of an epoch is a keyed permutation of the documents that needs no table
+   (fr_random_permute); only where each document ends in the epoch's stream has to be summed up,
+   once on entering the epoch: 8 bytes a document. Two epochs are remembered, since a row may lie
+   across their border. What a row holds is a pure function of (shard, seed, T, row number). */
 #include "frugal/data.h"
 #include "frugal/operators.h"
 
@@ -204,8 +205,8 @@ static void mark(const row *r, int64_t from, int64_t to, const segment *open)
     }
 }
 
-/* The inputs before targets [from, to), which are one document's from place `p` on. Input `from` is the token before the document
-   when its first token is among them. */
+/* The inputs before targets [from, to), which are one document's from place `p` on. Input `from` is
+   the token before the document when its first token is among them. */
 static void mark_document(const fr_loader *l, const row *r, const place *p, int64_t from,
                           int64_t to, segment *open)
 {

@@ -1,8 +1,10 @@
-/* markdown.c: Markdown stays as it is (a model that reads it should write it), without the front matter that site generators put
-   on top: a block of settings between two "---" lines (YAML) or "+++" lines (TOML).
+/* markdown.c: Markdown stays as it is (a model that reads it should write it), without the front
+   matter that site generators put on top: a block of settings between two "---" lines (YAML) or
+   "+++" lines (TOML).
 
-   A "---" line can also be a rule between paragraphs, so a block only counts as front matter when it is the very beginning, its
-   second line looks like a setting (it has a ":" or "=", or is a "#" comment), and it ends within 64 KiB. */
+   A "---" line can also be a rule between paragraphs, so a block only counts as front matter when
+   it is the very beginning, its second line looks like a setting (it has a ":" or "=", or is a "#"
+   comment), and it ends within 64 KiB. */
 #include "data/format.h"
 
 #include <string.h>
@@ -14,7 +16,8 @@ typedef struct markdown {
     bool decided;
 } markdown;
 
-/* The bytes of the line at `at` without its end, and where the next one begins (0: the line is not complete). */
+/* The bytes of the line at `at` without its end, and where the next one begins (0: the line is not
+   complete). */
 static size_t line_at(const fr_buffer *b, size_t at, size_t *next)
 {
     const char *end = memchr(b->data + at, '\n', b->size - at);

@@ -1,5 +1,6 @@
-/* prepare.c: text -> a folder of shards. The stages run one after the other in a temporary folder beside the wanted one, which takes
-   its place by one rename at the end: what is there is complete, and nothing stays behind when something goes wrong. */
+/* prepare.c: text -> a folder of shards. The stages run one after the other in a temporary folder
+   beside the wanted one, which takes its place by one rename at the end: what is there is complete,
+   and nothing stays behind when something goes wrong. */
 #include "data/prepare.h"
 #include "data/split.h"
 

@@ -1,6 +1,7 @@
 /* prepare.h: the stages of preparing text, which prepare.c runs one after the other.
 
-       sources --gather--> spool + kept documents --split--> held out? --learn--> tokenizer --encode--> shards, held_out.jsonl */
+   sources --gather--> spool + kept documents --split--> held out? --learn--> tokenizer --encode-->
+   shards, held_out.jsonl */
 #ifndef FRUGAL_DATA_PREPARE_H
 #define FRUGAL_DATA_PREPARE_H
 
@@ -8,7 +9,8 @@
 #include "data/spool.h"
 #include "frugal/data.h"
 
-/* What is worked on at once: documents are read (or written) in order by one thread, and judged (or encoded) by all. */
+/* What is worked on at once: documents are read (or written) in order by one thread, and judged (or
+   encoded) by all. */
 enum { BATCH_DOCUMENTS = 256, BATCH_BYTES = 8 << 20 };
 
 typedef struct preparation {
@@ -29,7 +31,8 @@ typedef struct preparation {
 fr_status preparation_progress(const preparation *p, const char *what, double fraction,
                                fr_error *error);
 
-/* Read, clean, filter and deduplicate: fills spool, duplicates, kept, and the report up to the split. */
+/* Read, clean, filter and deduplicate: fills spool, duplicates, kept, and the report up to the
+   split. */
 fr_status preparation_gather(preparation *p, const char *const *paths, size_t count,
                              fr_error *error);
 /* Train a tokenizer on the training documents (a spread sample when there are many). */

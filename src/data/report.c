@@ -1,4 +1,5 @@
-/* report.c: what went in, what was dropped and why, what came out; as a table for people and as JSON. */
+/* report.c: what went in, what was dropped and why, what came out; as a table for people and as
+   JSON. */
 #include "data/report.h"
 #include "data/filters.h"
 

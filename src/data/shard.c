@@ -1,8 +1,9 @@
 /* shard.c: reads Megatron shards through maps of both files.
 
-   Everything that an index can lie about is checked once when it is opened, so that reading needs no checks: the sizes of the
-   arrays against the file, the sequences against the .bin (which they must fill exactly, in order, without holes), the documents
-   against the sequences. The arrays lie at odd addresses, so their numbers are copied out. */
+   Everything that an index can lie about is checked once when it is opened, so that reading needs
+   no checks: the sizes of the arrays against the file, the sequences against the .bin (which they
+   must fill exactly, in order, without holes), the documents against the sequences. The arrays lie
+   at odd addresses, so their numbers are copied out. */
 #include "data/shard.h"
 #include "frugal/data.h"
 

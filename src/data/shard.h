@@ -1,4 +1,5 @@
-/* shard.h: the layout of Megatron-LM's indexed datasets (megatron/core/datasets/indexed_dataset.py).
+/* shard.h: the layout of Megatron-LM's indexed datasets
+   (megatron/core/datasets/indexed_dataset.py).
 
    PREFIX.bin is nothing but the tokens. PREFIX.idx, little-endian:
        9 bytes  "MMIDIDX\0\0"

@@ -1,5 +1,6 @@
-/* shard_writer.c: writes Megatron shards. Tokens go out as they come; the index is written at the end, from the documents' lengths,
-   which cost 4 bytes each until then. The .idx appears last: a .bin without one is no shard. */
+/* shard_writer.c: writes Megatron shards. Tokens go out as they come; the index is written at the
+   end, from the documents' lengths, which cost 4 bytes each until then. The .idx appears last: a
+   .bin without one is no shard. */
 #include "data/shard.h"
 #include "frugal/data.h"
 
@@ -25,8 +26,10 @@ fr_status fr_shard_writer_open(fr_shard_writer **writer, const char *prefix, int
     *writer = NULL;
     fr_shard_writer *w = fr_alloc(sizeof *w, FR_MEMORY_DATA);
     char *bin = fr_format("%s.bin", prefix);
-    fr_status status = w && bin ? FR_OK : no_memory(prefix, error);
-    if (status == FR_OK) {
+    fr_status status = FR_OK;
+    if (!w || !bin) {
+        status = no_memory(prefix, error);
+    } else {
         w->vocabulary = vocabulary;
         w->narrow = vocabulary <= 65536;
         w->prefix = fr_string_copy(prefix);
@@ -96,7 +99,7 @@ static void write_u64(fr_writer *out, uint64_t value)
 static fr_status write_index(const fr_shard_writer *w, fr_error *error)
 {
     char *path = fr_format("%s.idx", w->prefix);
-    fr_writer *out;
+    fr_writer *out = NULL;
     fr_status status = path ? fr_writer_open(&out, path, error) : no_memory(w->prefix, error);
     fr_free(path);
     FR_TRY(status);

@@ -1,10 +1,11 @@
 /* source.c: paths -> documents, one after the other, with memory that does not grow with them.
 
-   A record file (JSON lines) gives one document per line. Any other file is one document, unless it is longer than one and a half
-   times `max_document`: then it is cut at paragraph ends, into pieces between half and one and a half times that size. Two reasons: a
-   book in one file must give enough documents for a held-out part that is chosen by document, and memory must have a limit. When
-   `max_document` is 0 it is 1/200 of all text, at least 4 KiB and at most 32 KiB: enough pieces for a split of a small corpus, and
-   pieces longer than any context that a small machine trains. */
+   A record file (JSON lines) gives one document per line. Any other file is one document, unless it
+   is longer than one and a half times `max_document`: then it is cut at paragraph ends, into pieces
+   between half and one and a half times that size. Two reasons: a book in one file must give enough
+   documents for a held-out part that is chosen by document, and memory must have a limit. When
+   `max_document` is 0 it is 1/200 of all text, at least 4 KiB and at most 32 KiB: enough pieces for
+   a split of a small corpus, and pieces longer than any context that a small machine trains. */
 #include "data/format.h"
 #include "data/stream.h"
 #include "data/walk.h"
@@ -269,7 +270,8 @@ static fr_status next_file(fr_source *s, fr_error *error)
         bool opened = status == FR_OK;
         if (opened)
             status = look(s, &file, &skip, error);
-        /* What may not be opened, or is in an encoding that is not read, is passed over when a folder brought it. */
+        /* What may not be opened, or is in an encoding that is not read, is passed over when a
+           folder brought it. */
         if (!file.named && ((!opened && status == FR_IO) || status == FR_UNSUPPORTED)) {
             s->counts.unreadable++;
             status = FR_OK;
@@ -291,7 +293,8 @@ static bool blank_before(const char *text, size_t at)
     return i == 0 || text[i - 1] == '\n';
 }
 
-/* Where to end a piece of [least, most] bytes: after the last blank line, else after a line, a space, a whole character. */
+/* Where to end a piece of [least, most] bytes: after the last blank line, else after a line, a
+   space, a whole character. */
 static size_t cut(const char *text, size_t least, size_t most)
 {
     size_t line = 0, space = 0;

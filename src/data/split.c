@@ -1,8 +1,10 @@
-/* split.c: the held-out documents are those with the smallest hashes of (seed, content): `held_out` of all, rounded, at least one.
+/* split.c: the held-out documents are those with the smallest hashes of (seed, content): `held_out`
+   of all, rounded, at least one.
 
-   So the choice depends on what the documents are and not on their order or names, and it hardly changes when some are added. It stops
-   early before the held-out text grows over `held_out_max` bytes or half of all text; a document too long for that is passed over as
-   long as nothing has been taken. */
+   So the choice depends on what the documents are and not on their order or names, and it hardly
+   changes when some are added. It stops early before the held-out text grows over `held_out_max`
+   bytes or half of all text; a document too long for that is passed over as long as nothing has
+   been taken. */
 #include "data/split.h"
 
 #define XXH_INLINE_ALL
@@ -96,7 +98,8 @@ fr_status split_documents(const kept_document *documents, size_t count,
         most = total / 2;
     size_t wanted = (size_t)llround(options->held_out * (double)count);
     wanted = wanted ? wanted : 1;
-    /* Sorting all hashes would need 16 bytes for each document; those of four times the wanted number will do, as a rule. */
+    /* Sorting all hashes would need 16 bytes for each document; those of four times the wanted
+       number will do, as a rule. */
     double share = 4 * ((double)wanted + 16) / ((double)count + 1);
     uint64_t limit = share < 1 ? (uint64_t)(share * 0x1p64) : UINT64_MAX;
     bool *held = fr_alloc(count + 1, FR_MEMORY_DATA);

@@ -1,5 +1,6 @@
-/* spool.c: see spool.h. A record is a header, the path, the text. Reading the sources again instead would save the disk space, but
-   unpacking and parsing cost more than reading back, and a source that changes between the passes would tear the split. */
+/* spool.c: see spool.h. A record is a header, the path, the text. Reading the sources again instead
+   would save the disk space, but unpacking and parsing cost more than reading back, and a source
+   that changes between the passes would tear the split. */
 #include "data/spool.h"
 
 #include <errno.h>

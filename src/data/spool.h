@@ -11,7 +11,8 @@ fr_status spool_add(spool *s, const char *text, size_t size, const char *path, i
                     fr_error *error);
 /* Read from the beginning; nothing may be added any more. */
 fr_status spool_rewind(spool *s, fr_error *error);
-/* Append the next document's text and path (with a zero byte) to the buffers; *size SIZE_MAX at the end. */
+/* Append the next document's text and path (with a zero byte) to the buffers; *size SIZE_MAX at the
+   end. */
 fr_status spool_next(spool *s, fr_buffer *text, size_t *size, fr_buffer *path, int64_t *number,
                      fr_error *error);
 void spool_close(spool *s); /* NULL is allowed */

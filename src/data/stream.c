@@ -1,8 +1,10 @@
-/* stream.c: reads a file in blocks, unpacks it, and turns UTF-16 that announces itself by a byte-order mark into UTF-8.
+/* stream.c: reads a file in blocks, unpacks it, and turns UTF-16 that announces itself by a
+   byte-order mark into UTF-8.
 
-   Other encodings are not guessed: what is not valid UTF-8 stays as the bytes it is, because a byte-level tokenizer can learn them
-   and a wrong guess would be worse. A truncated or damaged archive is an error that names the byte of the *packed* file, since
-   that is what the user can look at. */
+   Other encodings are not guessed: what is not valid UTF-8 stays as the bytes it is, because a
+   byte-level tokenizer can learn them and a wrong guess would be worse. A truncated or damaged
+   archive is an error that names the byte of the *packed* file, since that is what the user can
+   look at. */
 #include "data/stream.h"
 
 #include <errno.h>
@@ -100,7 +102,7 @@ static fr_status unpack_some(text_stream *s, unsigned char *out, size_t capacity
 {
     unpacker *u = &s->unpack;
     if (!u->in_size && !s->file_ended) {
-        size_t n;
+        size_t n = 0;
         FR_TRY(read_file(s, s->block, BLOCK, &n, error));
         s->file_ended = n == 0;
         u->in = s->block;
@@ -143,7 +145,7 @@ static fr_status fill_raw(text_stream *s, size_t wanted, fr_error *error)
     memmove(s->raw, s->raw + s->raw_begin, s->raw_size);
     s->raw_begin = 0;
     while (!s->raw_ended && s->raw_size < wanted) {
-        size_t got;
+        size_t got = 0;
         FR_TRY(read_unpacked(s, s->raw + s->raw_size, BLOCK - s->raw_size, &got, error));
         s->raw_size += got;
         s->raw_ended = got == 0;
@@ -203,7 +205,8 @@ static size_t put_utf8(char *out, unsigned code)
 
 enum { REPLACEMENT = 0xFFFD };
 
-/* The next character; *size is the bytes it took. A lone surrogate and a last odd byte become U+FFFD. */
+/* The next character; *size is the bytes it took. A lone surrogate and a last odd byte become
+   U+FFFD. */
 static unsigned next_utf16(const text_stream *s, size_t *size)
 {
     if (s->raw_size < 2) {

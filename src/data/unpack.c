@@ -1,7 +1,8 @@
 /* unpack.c: gzip, Zstandard and xz streams through their libraries, behind one step function.
 
-   All three formats allow members to follow each other in one file (what `cat a.gz b.gz` makes); all are read. Memory is bounded
-   by the formats' windows: a Zstandard window over 128 MiB and an xz dictionary over 256 MiB are refused. */
+   All three formats allow members to follow each other in one file (what `cat a.gz b.gz` makes);
+   all are read. Memory is bounded by the formats' windows: a Zstandard window over 128 MiB and an
+   xz dictionary over 256 MiB are refused. */
 #include "data/stream.h"
 
 #include <lzma.h>
@@ -103,7 +104,8 @@ static fr_status zstd_step(unpacker *u, const char **reason)
         *reason = ZSTD_getErrorName(result);
         return FR_BAD_INPUT;
     }
-    /* 0: a frame is done and flushed. A call without input and output keeps what was true before. */
+    /* 0: a frame is done and flushed. A call without input and output keeps what was true before.
+       */
     if (in.pos || out.pos || result == 0)
         u->boundary = result == 0;
     return FR_OK;

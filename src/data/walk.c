@@ -1,8 +1,10 @@
-/* walk.c: files and folders, depth first. A folder's entries are sorted as if folders' names ended in "/", which makes the order of
-   the whole walk the byte order of the paths, on every file system.
+/* walk.c: files and folders, depth first. A folder's entries are sorted as if folders' names ended
+   in "/", which makes the order of the whole walk the byte order of the paths, on every file
+   system.
 
-   Links are followed; each folder is entered once (told by device and inode), so that a loop of links ends. Names that begin with a
-   dot are left out inside folders (version control, editors), and counted. */
+   Links are followed; each folder is entered once (told by device and inode), so that a loop of
+   links ends. Names that begin with a dot are left out inside folders (version control, editors),
+   and counted. */
 #include "data/walk.h"
 #include "data/table.h"
 
@@ -135,7 +137,8 @@ static fr_status list_folder(walk *w, level *l, DIR *folder, fr_error *error)
     return FR_OK;
 }
 
-/* Go into a folder, unless it was entered before. One that may not be opened is an error when named. */
+/* Go into a folder, unless it was entered before. One that may not be opened is an error when
+   named. */
 static fr_status enter(walk *w, const char *path, const struct stat *info, bool named,
                        fr_error *error)
 {

@@ -15,7 +15,8 @@ typedef struct walk walk;
 fr_status walk_open(walk **w, const char *const *paths, size_t count, fr_error *error);
 fr_status walk_next(walk *w, walk_file *file, fr_error *error);
 void walk_close(walk *w); /* NULL is allowed */
-/* Things in folders that are no text files: hidden names, and what is neither file nor folder or cannot be opened. */
+/* Things in folders that are no text files: hidden names, and what is neither file nor folder or
+   cannot be opened. */
 int64_t walk_hidden(const walk *w);
 int64_t walk_unreadable(const walk *w);
 

@@ -1,10 +1,12 @@
 /* words.c: words without knowing the language.
 
-   A word is a run of letters and digits; ASCII letters are folded to lower case. Scripts that do not put spaces between words
-   (Chinese, Japanese, Korean syllables, Thai, Lao, Khmer, Burmese) and everything in the higher planes (emoji) give one word per
-   character. Everything else separates. Bytes that are not valid UTF-8 count as letters: text in an old encoding is text.
+   A word is a run of letters and digits; ASCII letters are folded to lower case. Scripts that do
+   not put spaces between words (Chinese, Japanese, Korean syllables, Thai, Lao, Khmer, Burmese) and
+   everything in the higher planes (emoji) give one word per character. Everything else separates.
+   Bytes that are not valid UTF-8 count as letters: text in an old encoding is text.
 
-   The hash of a run of five words is a polynomial over the words' hashes, kept up as the run slides (Rabin, Karp 1987), then mixed. */
+   The hash of a run of five words is a polynomial over the words' hashes, kept up as the run slides
+   (Rabin, Karp 1987), then mixed. */
 #include "data/words.h"
 
 #include <string.h>
@@ -42,7 +44,8 @@ static char_class code_class(unsigned code)
     return unspaced ? CLASS_ALONE : CLASS_LETTER;
 }
 
-/* The class of the character at the front of `size` > 0 bytes, which begins with a byte over 127; *length its bytes. */
+/* The class of the character at the front of `size` > 0 bytes, which begins with a byte over 127;
+   *length its bytes. */
 static char_class wide_class(const unsigned char *text, size_t size, size_t *length)
 {
     unsigned char lead = text[0];

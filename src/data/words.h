@@ -21,8 +21,9 @@ typedef struct word_counts {
     size_t longest;    /* bytes of the longest run of ASCII without white space */
 } word_counts;
 
-/* Count characters, and put the hashes of the document's 5-word shingles into s->shingles: one for each word from the fifth on,
-   or one for all words when there are fewer. Of a very long document only the first two million. false: no memory. */
+/* Count characters, and put the hashes of the document's 5-word shingles into s->shingles: one for
+   each word from the fifth on, or one for all words when there are fewer. Of a very long document
+   only the first two million. false: no memory. */
 bool words_scan(scratch *s, const char *text, size_t size, word_counts *counts);
 
 /* Begin counting at most `count` numbers, then tell for each whether it is new. */

@@ -1,4 +1,5 @@
-/* data_help.h: what the tests of the data room share: a folder of their own, files in it, and reading all documents. */
+/* data_help.h: what the tests of the data room share: a folder of their own, files in it, and
+   reading all documents. */
 #ifndef FRUGAL_TEST_DATA_HELP_H
 #define FRUGAL_TEST_DATA_HELP_H
 

@@ -5,7 +5,8 @@
 
 /* ---- shards ---- */
 
-/* Write documents of these sizes; token i of document d is a function of both, and the last is `end` (-1: like the others). */
+/* Write documents of these sizes; token i of document d is a function of both, and the last is
+   `end` (-1: like the others). */
 static int32_t token(int64_t document, int64_t i, int64_t vocabulary)
 {
     return (int32_t)((int64_t)chance((uint64_t)(document * 100003 + i)) % vocabulary);

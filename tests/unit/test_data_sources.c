@@ -454,7 +454,8 @@ static void test_a_bad_record_names_file_and_line(void **state)
 
 /* ---- cutting ---- */
 
-/* Cut `text` and check: nothing is lost, sizes lie between the bounds. Returns the number of pieces. */
+/* Cut `text` and check: nothing is lost, sizes lie between the bounds. Returns the number of
+   pieces. */
 static int64_t check_cut(const fr_buffer *text, int64_t max_document, fr_buffer *joined)
 {
     const char *path = in_root("cut.txt");
