@@ -11,8 +11,9 @@ extern "C" {
 typedef struct fr_machine {
     int threads;     /* that the figures hold for: fr_threads() */
     const char *isa; /* "v4", "v3", "v2", "baseline": which kernels run */
-    double
-        gemm_flops; /* per second, f32, at a shape that is typical of training (2048 x 512 x 1536) */
+    /* Per second: f32 multiply-adds in registers, a multiply-add counting 2; f32 products of matrices at a shape that is
+       typical of training (2048 x 512 x 1536). */
+    double peak_flops, gemm_flops;
     double stream_bytes; /* per second, read + written, copying arrays larger than the caches */
 } fr_machine;
 

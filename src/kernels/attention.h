@@ -123,7 +123,7 @@ static void mask_scores(float *scores, const query_tile *tile, int64_t head, int
             float *row = scores + (j - begin) * TILE;
             int32_t key = (int32_t)j;
             SIMD for (int i = 0; i < TILE; i++) row[i] =
-                (key >= tile->low[i]) & (key < tile->high[i]) ? row[i] : -INFINITY;
+                ((key >= tile->low[i]) & (key < tile->high[i])) ? row[i] : -INFINITY;
         }
     if (s->segments)
         for (int64_t j = begin; j < end; j++) {

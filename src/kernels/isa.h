@@ -27,6 +27,7 @@ void FR_LEVEL(fr_kernels_attention_forward)(fr_kernels *table);
 void FR_LEVEL(fr_kernels_attention_backward)(fr_kernels *table);
 void FR_LEVEL(fr_kernels_matvec)(fr_kernels *table);
 void FR_LEVEL(fr_kernels_optimizer)(fr_kernels *table);
+void FR_LEVEL(fr_kernels_peak)(fr_kernels *table);
 
 /* ---- threads ---- */
 

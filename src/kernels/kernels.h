@@ -189,6 +189,11 @@ typedef struct fr_kernels {
        may be NULL when momentum is 0. */
     void (*sgd)(float *w, float *buffer, const float *gradient, int64_t count,
                 const fr_sgd_step *step);
+
+    /* ---- measuring (peak.c) ---- */
+    /* Multiply-adds in registers on the calling thread; returns how many operations. `sink` receives a number that depends on
+       all of them, so that none is dropped. */
+    double (*multiply_add_loop)(int64_t rounds, float *sink);
 } fr_kernels;
 
 /* The table for this CPU; FRUGAL_ISA=v2|v3|v4|baseline takes another one, if the CPU has it. */

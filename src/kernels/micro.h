@@ -1,20 +1,17 @@
-/* micro.h: small matrix products that stay in registers, for attention. The accumulators are vectors of the compiler's own
-   vector type (GCC and Clang lower it to whatever the level has); a block of up to ROWS x VECTORS of them is kept in registers
-   while the inner dimension runs, one scalar of A multiplied into a row of B at a time. */
+/* micro.h: small matrix products that stay in registers, for attention. The accumulators are vectors; a block of up to
+   ROWS x VECTORS of them is kept in registers while the inner dimension runs, one scalar of A multiplied into a row of B at a
+   time. */
 #ifndef FRUGAL_KERNELS_MICRO_H
 #define FRUGAL_KERNELS_MICRO_H
 
-#include "kernels/isa.h"
+#include "kernels/vector.h"
 
+/* Accumulators: ROWS x VECTORS of them, and what is multiplied, fill the registers of the level. */
 #if defined(__AVX512F__)
-enum { LANES = 16, VECTORS = 4, ROWS = 6 };
-#elif defined(__AVX2__)
-enum { LANES = 8, VECTORS = 2, ROWS = 6 };
+enum { VECTORS = 4, ROWS = 6 };
 #else
-enum { LANES = 4, VECTORS = 2, ROWS = 6 };
+enum { VECTORS = 2, ROWS = 6 };
 #endif
-
-typedef float vector __attribute__((vector_size(4 * LANES), aligned(4)));
 
 /* A width rounded up to whole vectors. */
 static inline int64_t padded(int64_t width)

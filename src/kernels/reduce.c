@@ -1,5 +1,5 @@
 /* reduce.c: sums. Chunks depend on shapes alone and are combined in order, so the bits do not depend on the threads. */
-#include "kernels/isa.h"
+#include "kernels/vector.h"
 
 /* Numbers per partial sum of a whole-array reduction. */
 enum { PART = 8192 };
@@ -58,10 +58,7 @@ static bool has_nonfinite(const float *x, int64_t count)
 /* The largest first, which vectorises, then its first place. */
 static int64_t argmax(const float *x, int64_t count)
 {
-    float best = -INFINITY;
-    PRAGMA(omp simd reduction(max : best))
-    for (int64_t i = 0; i < count; i++)
-        best = x[i] > best ? x[i] : best;
+    float best = largest(x, count);
     for (int64_t i = 0; i < count; i++)
         if (x[i] == best)
             return i;

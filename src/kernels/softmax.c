@@ -1,16 +1,7 @@
 /* softmax.c: softmax, its logarithm and cross-entropy over the last axis, forward and backward. */
-#include "kernels/isa.h"
+#include "kernels/vector.h"
 
 #include "frugal/operators.h" /* FR_IGNORE */
-
-static inline float row_max(const float *x, int64_t width)
-{
-    float best = -INFINITY;
-    PRAGMA(omp simd reduction(max : best))
-    for (int64_t i = 0; i < width; i++)
-        best = x[i] > best ? x[i] : best;
-    return best;
-}
 
 /* sum of exp(x - shift) */
 static inline float row_exp_sum(const float *x, float shift, int64_t width)
@@ -34,7 +25,7 @@ static void softmax_forward(float *y, const float *x, int64_t rows, int64_t widt
     {
         const float *in = x + row * width;
         float *out = y + row * width;
-        float shift = safe_shift(row_max(in, width)), total = 0.0F;
+        float shift = safe_shift(largest(in, width)), total = 0.0F;
         PRAGMA(omp simd reduction(+ : total))
         for (int64_t i = 0; i < width; i++) {
             out[i] = fast_exp(in[i] - shift);
@@ -70,7 +61,7 @@ static void log_softmax_forward(float *y, const float *x, int64_t rows, int64_t 
     {
         const float *in = x + row * width;
         float *out = y + row * width;
-        float shift = safe_shift(row_max(in, width));
+        float shift = safe_shift(largest(in, width));
         float total = logf(row_exp_sum(in, shift, width));
         SIMD for (int64_t i = 0; i < width; i++) out[i] = in[i] - shift - total;
     }
@@ -110,7 +101,7 @@ static void cross_entropy(float *per_row, float *dlogits, const float *logits,
                 memset(out, 0, sizeof(float) * (size_t)width);
             continue;
         }
-        float shift = safe_shift(row_max(in, width)), chosen = in[target], total = 0.0F;
+        float shift = safe_shift(largest(in, width)), chosen = in[target], total = 0.0F;
         if (out) {
             PRAGMA(omp simd reduction(+ : total))
             for (int64_t i = 0; i < width; i++) {

@@ -18,4 +18,5 @@ void FR_LEVEL(fr_kernels_fill)(fr_kernels *table)
     FR_LEVEL(fr_kernels_attention_backward)(table);
     FR_LEVEL(fr_kernels_matvec)(table);
     FR_LEVEL(fr_kernels_optimizer)(table);
+    FR_LEVEL(fr_kernels_peak)(table);
 }

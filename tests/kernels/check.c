@@ -247,7 +247,8 @@ static void run_group(int g, const fr_kernels *kernels)
         return;
     }
     uint64_t first = 0;
-    for (int threads = 1; threads <= 3; threads++) {
+    int most = kernels == fr_kernels_get() ? 3 : 2;
+    for (int threads = 1; threads <= most; threads++) {
         fr_threads_set(threads);
         draw = 1;
         hash = 0xCBF29CE484222325ULL;

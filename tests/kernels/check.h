@@ -1,6 +1,6 @@
 /* check.h: every kernel of every instruction set against a naive twin, in the manner of dav1d's checkasm. A twin is a plain loop
    with sums in double, slow and obviously right. Buffers stand between guard zones that must stay untouched. Each check runs with
-   one, two and three threads, and what it compared must be the same bits each time. With --time both are timed. */
+   one and two threads (the level in use: three as well), and what it compared must be the same bits each time. With --time both are timed. */
 #ifndef FRUGAL_CHECK_H
 #define FRUGAL_CHECK_H
 
