@@ -99,6 +99,8 @@ fr_arena *fr_arena_create(fr_memory_kind kind);
 void fr_arena_destroy(fr_arena *arena);
 void *fr_arena_alloc(fr_arena *arena, size_t bytes);
 void fr_arena_reset(fr_arena *arena);
+/* Reset it, and have at least `bytes` in one block from the beginning; counts as peak. False: no memory. */
+bool fr_arena_reserve(fr_arena *arena, size_t bytes);
 /* Everything allocated after mark() is given back by release(). */
 typedef struct fr_arena_mark {
     size_t chunk, used;

@@ -105,6 +105,9 @@ void fr_tape_destroy(fr_tape *tape);
 /* Forget all nodes and the sticky error, and give the arenas back for reuse: every tensor of this tape ends. `step` keys the random numbers of what follows: give each
    micro-batch its own global number. */
 void fr_tape_reset(fr_tape *tape, uint64_t step);
+/* Reset, and have from the beginning what `planned`, a shape-only tape after the same work, counted: so the first step needs no
+   more memory than the others. */
+fr_status fr_tape_reserve(fr_tape *tape, const fr_tape *planned, fr_error *error);
 fr_status fr_tape_check(const fr_tape *tape, fr_error *error); /* the sticky error */
 /* Set the sticky error (the first one stays); always returns NULL, so that an operator can `return fr_tape_fail(...)`. */
 fr_tensor *fr_tape_fail(fr_tape *tape, fr_status status, const char *format, ...) FR_PRINTF(3, 4);

@@ -206,9 +206,24 @@ void *fr_arena_alloc(fr_arena *arena, size_t bytes)
     return block;
 }
 
+bool fr_arena_reserve(fr_arena *arena, size_t bytes)
+{
+    bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (arena->peak < bytes)
+        arena->peak = bytes;
+    fr_arena_reset(arena);
+    if (arena->chunks == 0 && bytes > 0) {
+        if (!(arena->chunk[0] = fr_alloc(bytes, arena->kind)))
+            return false;
+        arena->size[0] = bytes;
+        arena->chunks = 1;
+    }
+    return arena->chunks == 0 || arena->size[0] >= bytes;
+}
+
 void fr_arena_reset(fr_arena *arena)
 {
-    if (arena->chunks > 1 || (arena->chunks == 1 && arena->size[0] > arena->peak)) {
+    if (arena->chunks > 1 || (arena->chunks == 1 && arena->size[0] != arena->peak)) {
         for (size_t i = 0; i < arena->chunks; i++)
             fr_free(arena->chunk[i]);
         arena->chunks = 0;

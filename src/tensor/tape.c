@@ -62,6 +62,11 @@ static void region_reset(fr_region *region)
         fr_arena_reset(region->arena);
 }
 
+static bool region_reserve(fr_region *region, const fr_region *planned)
+{
+    return !region->arena || fr_arena_reserve(region->arena, planned->peak);
+}
+
 /* ---- life ---- */
 
 fr_tape *fr_tape_create(const fr_tape_options *options, fr_error *error)
@@ -99,6 +104,16 @@ void fr_tape_destroy(fr_tape *tape)
     fr_arena_destroy(tape->gradient_records.arena);
     fr_free(tape->taps);
     fr_free(tape);
+}
+
+fr_status fr_tape_reserve(fr_tape *tape, const fr_tape *planned, fr_error *error)
+{
+    fr_tape_reset(tape, 0);
+    if (region_reserve(&tape->records, &planned->records) && region_reserve(&tape->activations, &planned->activations) &&
+        region_reserve(&tape->gradients, &planned->gradients) &&
+        region_reserve(&tape->gradient_records, &planned->gradient_records))
+        return FR_OK;
+    return fr_fail(error, FR_NO_MEMORY, "no memory for %zu bytes of activations", fr_tape_peak_bytes(planned));
 }
 
 void fr_tape_reset(fr_tape *tape, uint64_t step)

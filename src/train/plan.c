@@ -6,21 +6,17 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct step_cost {
-    double flops;
-    size_t bytes; /* of activations */
-} step_cost;
-
-/* Walk through one micro-batch of (rows, length), and back when training. */
+/* Walk through one micro-batch of (rows, length), and back when training: a shape-only tape that has counted it. */
 static fr_status walk(fr_objective *objective, fr_tape_mode mode, int64_t rows, int64_t length,
-                      bool segments, step_cost *cost, fr_error *error)
+                      bool segments, fr_tape **out, fr_error *error)
 {
     fr_tape_options options = {.mode = mode, .shape_only = true, .training = mode == FR_TAPE_TRAIN};
     fr_tape *tape = fr_tape_create(&options, error);
+    *out = tape;
     if (!tape)
         return fr_fail(error, FR_NO_MEMORY, "no memory for the plan");
-    fr_tape_reset(tape, 0);
     int64_t shape[] = {rows, length};
+    fr_tape_reset(tape, 0);
     fr_batch batch = {.ids = fr_tape_tensor(tape, FR_I32, 2, shape),
                       .targets = fr_tape_tensor(tape, FR_I32, 2, shape)};
     if (segments) {
@@ -31,11 +27,44 @@ static fr_status walk(fr_objective *objective, fr_tape_mode mode, int64_t rows, 
     fr_status status = fr_tape_check(tape, error);
     if (status == FR_OK && mode == FR_TAPE_TRAIN)
         status = fr_tape_backward(tape, loss, 1, error);
-    cost->flops = fr_tape_forward_cost(tape).flops;
-    if (mode == FR_TAPE_TRAIN)
-        cost->flops += fr_tape_backward_cost(tape).flops;
-    cost->bytes = fr_tape_peak_bytes(tape);
+    if (status == FR_OK)
+        return FR_OK;
     fr_tape_destroy(tape);
+    *out = NULL;
+    return status;
+}
+
+static fr_status walk_phase(const fr_train_recipe *recipe, size_t phase, fr_objective *objective,
+                            fr_tape **tape, fr_error *error)
+{
+    const fr_phase_options *o = &recipe->phases[phase].options;
+    return walk(objective, FR_TAPE_TRAIN, o->micro_batch, o->length, !recipe->data.cross_documents,
+                tape, error);
+}
+
+static fr_status walk_evaluation(const fr_train_recipe *recipe, fr_objective *objective,
+                                 fr_tape **tape, fr_error *error)
+{
+    const fr_train_options *o = &recipe->train;
+    return walk(objective, FR_TAPE_NO_GRAD, o->micro_batch, o->length,
+                !recipe->data.cross_documents, tape, error);
+}
+
+fr_status fr_plan_reserve(fr_trainer *trainer, fr_error *error)
+{
+    const fr_train_recipe *recipe = &trainer->own->recipe;
+    fr_tape *planned;
+    for (size_t i = 0; i < recipe->phase_count; i++) {
+        FR_TRY(walk_phase(recipe, i, trainer->objective, &planned, error));
+        fr_status status = fr_tape_reserve(trainer->own->tape, planned, error);
+        fr_tape_destroy(planned);
+        FR_TRY(status);
+    }
+    if (!recipe->data.held_out.count)
+        return FR_OK;
+    FR_TRY(walk_evaluation(recipe, trainer->objective, &planned, error));
+    fr_status status = fr_tape_reserve(trainer->own->evaluation_tape, planned, error);
+    fr_tape_destroy(planned);
     return status;
 }
 
@@ -77,37 +106,44 @@ static void count_weights(fr_train_plan *plan, const fr_model *model)
     }
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static fr_status plan_phases(fr_train_plan *plan, const fr_train_recipe *recipe,
                              fr_objective *objective, double flops_per_second, fr_error *error)
 {
-    bool segments = !recipe->data.cross_documents, unknown = false;
-    size_t training = 0, evaluation = 0, batches = 0;
-    int levels = 0;
+    bool unknown = false;
+    int64_t activations = 0, tokens = 0, buffers = 0;
+    fr_tape *tape;
     for (size_t i = 0; i < recipe->phase_count; i++) {
         const fr_phase_options *phase = &recipe->phases[i].options;
-        step_cost forth, look;
-        FR_TRY(walk(objective, FR_TAPE_TRAIN, phase->micro_batch, phase->length, segments, &forth,
-                    error));
-        FR_TRY(walk(objective, FR_TAPE_NO_GRAD, phase->micro_batch, phase->length, segments, &look,
-                    error));
-        double flops = forth.flops * (double)phase->accumulation;
+        FR_TRY(walk_phase(recipe, i, objective, &tape, error));
+        double flops = (fr_tape_forward_cost(tape).flops + fr_tape_backward_cost(tape).flops) *
+                       (double)phase->accumulation;
+        activations = larger(activations, (int64_t)fr_tape_peak_bytes(tape));
+        fr_tape_destroy(tape);
         if (i == 0) {
             plan->flops_per_step = flops;
             plan->tokens_per_step = phase->micro_batch * phase->accumulation * phase->length;
         }
         add_phase(plan, phase, flops, flops_per_second, &unknown);
-        size_t tokens = (size_t)(phase->micro_batch * phase->accumulation * phase->length);
-        int needed = fr_gradient_tree_levels(phase->accumulation);
-        training = forth.bytes > training ? forth.bytes : training;
-        evaluation = look.bytes > evaluation ? look.bytes : evaluation;
-        batches = tokens > batches ? tokens : batches;
-        levels = needed > levels ? needed : levels;
+        tokens = larger(tokens, phase->micro_batch * phase->accumulation * phase->length);
+        buffers = larger(buffers, fr_gradient_tree_levels(phase->accumulation));
+    }
+    if (recipe->data.held_out.count) {
+        FR_TRY(walk_evaluation(recipe, objective, &tape, error));
+        activations += (int64_t)fr_tape_peak_bytes(tape);
+        fr_tape_destroy(tape);
     }
     if (unknown)
         plan->steps = plan->tokens = 0, plan->flops = 0;
-    plan->bytes[FR_MEMORY_ACTIVATIONS] = training + (recipe->data.held_out.count ? evaluation : 0);
-    plan->bytes[FR_MEMORY_DATA] = batches * 4 * sizeof(int32_t);
-    plan->bytes[FR_MEMORY_GRADIENTS] = (size_t)plan->trained * sizeof(float) * (size_t)(1 + levels);
+    plan->bytes[FR_MEMORY_ACTIVATIONS] = (size_t)activations;
+    plan->bytes[FR_MEMORY_DATA] =
+        (size_t)tokens * (recipe->data.cross_documents ? 2 : 4) * sizeof(int32_t);
+    plan->bytes[FR_MEMORY_GRADIENTS] =
+        (size_t)plan->trained * sizeof(float) * (size_t)(1 + buffers);
     return FR_OK;
 }
 

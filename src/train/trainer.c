@@ -126,9 +126,9 @@ static fr_status create_tapes(fr_trainer *trainer, fr_error *error)
     fr_tape_options evaluation = {.mode = FR_TAPE_NO_GRAD, .seed = (uint64_t)trainer->options.seed};
     trainer->own->tape = fr_tape_create(&training, error);
     trainer->own->evaluation_tape = fr_tape_create(&evaluation, error);
-    return trainer->own->tape && trainer->own->evaluation_tape
-               ? FR_OK
-               : fr_fail(error, FR_NO_MEMORY, "no memory for the tapes");
+    if (!trainer->own->tape || !trainer->own->evaluation_tape)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for the tapes");
+    return fr_plan_reserve(trainer, error);
 }
 
 static fr_status create_learner(fr_trainer *trainer, fr_error *error)

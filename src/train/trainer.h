@@ -55,6 +55,9 @@ fr_status fr_plan_from_recipe(const fr_train_recipe *recipe, const fr_tokenizer 
 /* FR_BAD_INPUT with the plan's figures when it needs more memory than there is. */
 fr_status fr_plan_check_memory(const fr_train_plan *plan, fr_error *error);
 
+/* Give the trainer's tapes what they will need, so that the first step takes no more than the others. */
+fr_status fr_plan_reserve(fr_trainer *trainer, fr_error *error);
+
 /* ---- gradients.c: the sum over micro-batches, as a fixed tree ---- */
 
 typedef struct fr_gradient_tree {

@@ -339,6 +339,7 @@ static void check_plan(const char *name, const char *const *words)
         fail_msg("%s", error.message);
     fr_recipe_free(recipe);
     fr_trainer *trainer = begin(run, words);
+    fr_memory_reset_peaks(); /* the dry run's own records, a megabyte, count for nothing in a model of any size */
     for (int i = 0; i < 3; i++)
         step(trainer);
     assert_int_equal(plan.tokens_per_step, trainer->last.tokens);
@@ -347,9 +348,8 @@ static void check_plan(const char *name, const char *const *words)
     for (int i = 0; i < 3; i++)
         assert_within(plan.bytes[exact[i]], fr_memory_now(exact[i]) - before[exact[i]],
                       fr_memory_kind_name(exact[i]));
-    assert_within(plan.bytes[FR_MEMORY_ACTIVATIONS],
-                  fr_memory_now(FR_MEMORY_ACTIVATIONS) - before[FR_MEMORY_ACTIVATIONS],
-                  "activations");
+    size_t activations = fr_memory_peak(FR_MEMORY_ACTIVATIONS) - before[FR_MEMORY_ACTIVATIONS];
+    assert_within(plan.bytes[FR_MEMORY_ACTIVATIONS], activations, "activations");
     fr_trainer_destroy(trainer);
     fr_free(run);
 }
