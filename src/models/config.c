@@ -162,6 +162,15 @@ static fr_status read_field(const fr_option_table *table, const fr_option *optio
     return status;
 }
 
+fr_status fr_config_set(const fr_option_table *table, void *config, const char *name,
+                        const json_t *value, const char *path, fr_error *error)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (strcmp(table->options[i].name, name) == 0)
+            return read_field(table, &table->options[i], config, value, path, error);
+    return fr_fail(error, FR_WRONG_CALL, "there is no option %s", name);
+}
+
 static fr_status read_table(const fr_model_kind *kind, void *config, const json_t *json,
                             const char *path, fr_error *error)
 {

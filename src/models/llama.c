@@ -26,7 +26,8 @@ typedef struct llama_config {
     int64_t num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim;
     int64_t max_position_embeddings;
     int hidden_act;
-    double rms_norm_eps, rope_theta, initializer_range;
+    double rms_norm_eps, initializer_range;
+    fr_rope_options rope;
     bool tie_word_embeddings, attention_bias, mlp_bias;
     double attention_dropout;
     bool use_sliding_window;
@@ -44,7 +45,8 @@ static void defaults(void *options)
     c->max_position_embeddings = 1024;
     c->hidden_act = FR_ACTIVATION_SILU;
     c->rms_norm_eps = 1e-5;
-    c->rope_theta = 10000;
+    c->rope =
+        (fr_rope_options){.theta = 10000, .factor = 1, .low_frequency = 1, .high_frequency = 4};
     c->initializer_range = 0.02;
     c->tie_word_embeddings = true;
     c->bos_token_id = c->eos_token_id = c->pad_token_id = -1;
@@ -72,8 +74,18 @@ static const fr_option options[] = {
      "activation of the gate"},
     {"rms_norm_eps", FR_OPTION_FLOAT, AT(rms_norm_eps), NULL, 0, 1, NULL,
      "added to the mean square before the root"},
-    {"rope_theta", FR_OPTION_FLOAT, AT(rope_theta), NULL, 1, 1e12, NULL,
+    {"rope_theta", FR_OPTION_FLOAT, AT(rope.theta), NULL, 1, 1e12, NULL,
      "base of the rotary frequencies"},
+    {"rope_type", FR_OPTION_CHOICE, AT(rope.type), NULL, 0, 0, fr_rope_type_names,
+     "how the frequencies are slowed down for a longer context"},
+    {"rope_factor", FR_OPTION_FLOAT, AT(rope.factor), NULL, 1, 1e6, NULL,
+     "by how much (linear, llama3)"},
+    {"rope_low_freq_factor", FR_OPTION_FLOAT, AT(rope.low_frequency), NULL, 1e-6, 1e6, NULL,
+     "waves per original context up to which a frequency is slowed down in full (llama3)"},
+    {"rope_high_freq_factor", FR_OPTION_FLOAT, AT(rope.high_frequency), NULL, 1e-6, 1e6, NULL,
+     "and from which it is left as it is (llama3)"},
+    {"rope_original_context", FR_OPTION_INT, AT(rope.original_context), "tokens", 0, INT32_MAX,
+     NULL, "the context before it was stretched (llama3)"},
     {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
      "standard deviation of new weights; projections into the residual stream get it divided by "
      "sqrt(2 layers)"},
@@ -135,7 +147,20 @@ static const char *const required[] = {"vocab_size",          "hidden_size",
                                        "intermediate_size",   "num_hidden_layers",
                                        "num_attention_heads", NULL};
 
-/* A rope_scaling or rope_parameters object: only the plain rotary embedding passes. */
+/* ---- rotary positions in config.json: an object `rope_scaling` (beside rope_theta), or `rope_parameters` ---- */
+
+/* Keys of the object and the options that they fill. */
+static const fr_config_default rope_keys[] = {
+    {"rope_type", "rope_type"},
+    {"type", "rope_type"},
+    {"rope_theta", "rope_theta"},
+    {"factor", "rope_factor"},
+    {"low_freq_factor", "rope_low_freq_factor"},
+    {"high_freq_factor", "rope_high_freq_factor"},
+    {"original_max_position_embeddings", "rope_original_context"},
+};
+enum { ROPE_KEYS = sizeof rope_keys / sizeof rope_keys[0] };
+
 static fr_status read_rope(llama_config *c, const json_t *rope, const char *field, const char *path,
                            fr_error *error)
 {
@@ -143,21 +168,40 @@ static fr_status read_rope(llama_config *c, const json_t *rope, const char *fiel
     json_t *value;
     json_object_foreach((json_t *)rope, key, value)
     {
-        const char *text = json_string_value(value);
-        bool is_type = strcmp(key, "rope_type") == 0 || strcmp(key, "type") == 0;
-        bool is_theta = strcmp(key, "rope_theta") == 0;
-        if (is_type && text && strcmp(text, "default") == 0)
-            continue;
-        if (is_type && text)
-            return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
-                              "%s: rope type '%.32s' is not supported (known: default)", field,
-                              text);
-        if (is_theta && json_is_number(value) && json_number_value(value) >= 1)
-            c->rope_theta = json_number_value(value);
-        else if (!(strcmp(key, "partial_rotary_factor") == 0 && json_number_value(value) == 1))
+        const char *option = NULL;
+        for (int i = 0; i < ROPE_KEYS; i++)
+            if (strcmp(key, rope_keys[i].name) == 0)
+                option = rope_keys[i].value;
+        bool whole = strcmp(key, "partial_rotary_factor") == 0 && json_number_value(value) == 1;
+        if (!option && !whole && !json_is_null(value))
             return fr_fail_at(error, FR_UNSUPPORTED, path, 0, "%s: '%.64s' is not supported", field,
                               key);
+        if (option && !json_is_null(value) &&
+            fr_config_set(&fr_model_llama.base.options, c, option, value, path, error) != FR_OK)
+            return fr_error_prefix(error, "%s", field);
     }
+    return FR_OK;
+}
+
+/* Take the options of the table that are no fields of config.json out, and put the object in. */
+static fr_status write_rope(const fr_rope_options *rope, json_t *json, fr_error *error)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < ROPE_KEYS; i++) {
+        if (strcmp(rope_keys[i].name, "type") == 0 || strcmp(rope_keys[i].name, "rope_theta") == 0)
+            continue;
+        bool wanted = rope->type == FR_ROPE_LLAMA3 || i < 4; /* linear: type and factor */
+        if (wanted && json_object_set(object, rope_keys[i].name,
+                                      json_object_get(json, rope_keys[i].value)) != 0) {
+            json_decref(object);
+            return fr_fail(error, FR_NO_MEMORY, "cannot write rope_scaling");
+        }
+        json_object_del(json, rope_keys[i].value);
+    }
+    if (rope->type == FR_ROPE_DEFAULT)
+        json_decref(object);
+    else if (json_object_set_new(json, "rope_scaling", object) != 0)
+        return fr_fail(error, FR_NO_MEMORY, "cannot write rope_scaling");
     return FR_OK;
 }
 
@@ -189,6 +233,7 @@ static fr_status write_config(const void *config, json_t *json, fr_error *error)
     const llama_config *c = config;
     json_object_set_new(json, "architectures", json_pack("[s]", architectures[c->model_type]));
     FR_TRY(fr_config_write_table(&fr_model_llama.base.options, config, json, error));
+    FR_TRY(write_rope(&c->rope, json, error));
     if (!c->sliding_window)
         json_object_set_new(json, "sliding_window", json_null());
     static const char *const windows[] = {"use_sliding_window", "max_window_layers", "layer_types"};
@@ -298,6 +343,17 @@ static fr_status check_layer_types(const llama_config *c, fr_error *error)
     return FR_OK;
 }
 
+static fr_status check_rope(const llama_config *c, fr_error *error)
+{
+    if (c->rope.type != FR_ROPE_LLAMA3)
+        return FR_OK;
+    if (!c->rope.original_context)
+        return refuse(error, c, "rope type llama3 needs the original context");
+    if (c->rope.low_frequency >= c->rope.high_frequency)
+        return refuse(error, c, "rope: the low frequency factor is not below the high one");
+    return FR_OK;
+}
+
 /* Derive what is 0 and check. */
 static fr_status settle(llama_config *c, fr_error *error)
 {
@@ -316,6 +372,7 @@ static fr_status settle(llama_config *c, fr_error *error)
     if (c->head_dim % 2)
         return refuse(error, c, "head_dim must be even for rotary positions");
     FR_TRY(check_type(c, error));
+    FR_TRY(check_rope(c, error));
     return check_layer_types(c, error);
 }
 
@@ -386,7 +443,7 @@ static fr_status build(fr_model *model, fr_error *error)
     if (!own ||
         !(own->layers =
               fr_alloc_array((size_t)c->num_hidden_layers, sizeof *own->layers, FR_MEMORY_OTHER)) ||
-        !(own->inverse_frequency = fr_rope_frequencies(c->head_dim, c->rope_theta)))
+        !(own->inverse_frequency = fr_rope_frequencies(c->head_dim, &c->rope)))
         return fr_fail(error, FR_NO_MEMORY, "no memory for a model");
     const int64_t table[] = {c->vocab_size, c->hidden_size};
     const fr_axis axes[] = {FR_AXIS_VOCAB, FR_AXIS_HIDDEN};

@@ -227,10 +227,11 @@ bool fr_refuse_attention_dropout(fr_tape *tape, double dropout, const char *fiel
 {
     if (dropout == 0 || !fr_tape_is_training(tape))
         return false;
-    fr_tape_fail(tape, FR_UNSUPPORTED,
-                 "%s is %g, but dropout of attention probabilities is not supported: train with "
-                 "%s=0",
-                 field, dropout, field);
+    fr_tape_fail(
+        tape, FR_UNSUPPORTED,
+        "%s is %g, but dropout of attention probabilities is not supported: set it to 0 in the "
+        "recipe or in config.json",
+        field, dropout);
     return true;
 }
 

@@ -31,6 +31,10 @@ fr_status fr_config_write_table(const fr_option_table *table, const void *config
 /* A deep copy; NULL: no memory. */
 void *fr_config_copy(const fr_option_table *table, const void *config);
 
+/* Set one option from a JSON value. */
+fr_status fr_config_set(const fr_option_table *table, void *config, const char *name,
+                        const json_t *value, const char *path, fr_error *error);
+
 /* The values that the peer takes for fields that a config.json leaves out. */
 typedef struct fr_config_default {
     const char *name, *value; /* as fr_options_set reads them */

@@ -28,8 +28,18 @@ void fr_linear_layer_destroy(fr_linear_layer *layer);
 
 /* ---- positions ---- */
 
-/* Inverse frequencies of the rotary embedding, (D/2) f32, freed with fr_tensor_free. NULL: none. */
-fr_tensor *fr_rope_frequencies(int64_t head_dim, double theta);
+typedef enum fr_rope_type { FR_ROPE_DEFAULT, FR_ROPE_LINEAR, FR_ROPE_LLAMA3 } fr_rope_type;
+/* Hugging Face's names in the order of fr_rope_type, NULL-terminated: choices of an option. */
+extern const char *const fr_rope_type_names[];
+typedef struct fr_rope_options {
+    double theta;
+    int type;                             /* fr_rope_type */
+    double factor;                        /* linear, llama3 */
+    double low_frequency, high_frequency; /* llama3: waves per original context, low < high */
+    int64_t original_context;             /* llama3: positions */
+} fr_rope_options;
+/* Inverse frequencies of the rotary embedding, (D/2) f32, freed with fr_tensor_free. NULL: no memory. */
+fr_tensor *fr_rope_frequencies(int64_t head_dim, const fr_rope_options *options);
 
 /* ---- running a model's layer ---- */
 

@@ -244,6 +244,8 @@ static void test_recipes_that_make_no_model_are_refused_with_the_reason(void **s
         {LLAMA_RECIPE ", model_type: qwen3, layer_types: [full_attention, linear_attention]",
          "linear_attention"},
         {LLAMA_RECIPE ", hidden_act: swish", "hidden_act"},
+        {LLAMA_RECIPE ", rope_type: llama3", "original context"},
+        {LLAMA_RECIPE ", rope_type: yarn", "rope_type"},
         {"kind: gpt2, vocab_size: 9, n_head: 3", "does not divide"},
         {"kind: gpt2, vocab_size: 9, resid_pdrop: 1", "resid_pdrop"},
     };
@@ -277,7 +279,9 @@ static void test_a_saved_model_is_the_one_that_is_loaded(void **state)
     const char *const recipes[] = {
         LLAMA_RECIPE ", eos_token_id: 3, bos_token_id: 1",
         LLAMA_RECIPE ", attention_bias: true, mlp_bias: true, tie_word_embeddings: false",
-        LLAMA_RECIPE ", model_type: mistral, sliding_window: 9, head_dim: 6, rope_theta: 123.5",
+        LLAMA_RECIPE ", model_type: mistral, sliding_window: 9, head_dim: 6, rope_theta: 123.5, "
+                     "rope_type: linear, rope_factor: 2.5",
+        LLAMA_RECIPE ", rope_type: llama3, rope_factor: 8, rope_original_context: 512",
         LLAMA_RECIPE ", model_type: qwen2, use_sliding_window: true, sliding_window: 4, "
                      "max_window_layers: 1",
         LLAMA_RECIPE ", model_type: qwen3, layer_types: [full_attention, sliding_attention], "
