@@ -97,7 +97,7 @@ static fr_status print_json(const answer *a, fr_error *error)
 static fr_status print_rest(const answer *a, fr_error *error)
 {
     FR_TRY(cli_print(error, "\n"));
-    for (int64_t i = 1; i < a->options->samples; i++) {
+    for (int64_t i = 1; i < a->options->samples && a->rows[i].new_tokens > 0; i++) {
         FR_TRY(cli_print(error, "\n--- sample %lld of %lld ---\n%s", (long long)i + 1,
                          (long long)a->options->samples, a->options->only_new ? "" : a->prompt));
         FR_TRY(cli_write(a->texts[i].data ? a->texts[i].data : "", a->texts[i].size, error));

@@ -329,6 +329,8 @@ fr_status fr_generate(fr_model *model, const fr_tokenizer *tokenizer, const char
                     .context = context};
     fr_ids ids = {0};
     fr_status status = prepare(&g, error);
+    for (size_t i = 0; rows && i < count; i++)
+        rows[i] = (fr_generate_row){.end = FR_END_CALLER}; /* until it is reached */
     /* A bad prompt is found before any text comes out. */
     for (size_t i = 0; i < count && status == FR_OK; i++)
         status = encode_prompt(&g, prompts[i], i, &ids, error);
