@@ -1,5 +1,6 @@
-/* decode.c: tokens per second of generation with LLaMA-like models in f32: reading a prompt, and making tokens for 1 and 8 texts together.
-   A step reads every weight once, whatever the number of texts, so the last column is what of the memory's rate that is. Best of three.
+/* decode.c: tokens per second of generation with LLaMA-like models in f32: reading a prompt, and
+   making tokens for 1 and 8 texts together. A step reads every weight once, whatever the number of
+   texts, so the last column is what of the memory's rate that is. Best of three.
 
    usage: bench_decode */
 #include "frugal/decode.h"

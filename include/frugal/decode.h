@@ -1,4 +1,5 @@
-/* decode.h: generation (sampling, batches of prompts, streaming) and evaluation. */
+/* decode.h: generation (sampling, batches of prompts, streaming) and evaluation. docs/generation.md
+   and docs/evaluation.md say the same for users. */
 #ifndef FRUGAL_DECODE_H
 #define FRUGAL_DECODE_H
 
@@ -8,35 +9,39 @@
 extern "C" {
 #endif
 
-/* ---- sampling ------------------------------------------------------------------------------- */
+/* ---- sampling -------------------------------------------------------------------------------- */
 
 typedef struct fr_sampling_options {
     double temperature;        /* logits are divided by it; 0: greedy, the filters do not matter */
     int64_t top_k;             /* keep the k likeliest; 0: off */
     double top_p;              /* keep the fewest tokens whose probabilities reach p; 1: off */
-    double min_p;              /* keep tokens with at least this fraction of the top probability; 0: off */
-    double repetition_penalty; /* 1: off (CTRL, arXiv 1909.05858: divide positive, multiply negative logits of seen ids) */
+    double min_p;              /* keep tokens with this fraction of the top probability; 0: off */
+    double repetition_penalty; /* divide positive, multiply negative logits of seen ids by it
+                                  (CTRL, arXiv 1909.05858); 1: off */
     int64_t max_tokens;        /* new tokens at most; 0: as many as the context holds */
     fr_strings stop;           /* strings that end the text (not printed) */
     int64_t seed;
 } fr_sampling_options;
 extern const fr_option_table fr_sampling_option_table;
 
-/* Picks ids from logits. The order is that of transformers: repetition penalty, temperature, top-k, top-p over what top-k
-   left, min-p, then a draw. Among equal logits the smaller id comes first, so top-k keeps exactly k. `options` is kept by
-   reference. A sampler holds scratch memory and belongs to one thread; picking allocates nothing. */
+/* Picks ids from logits. The order is that of transformers: repetition penalty, temperature, top-k,
+   top-p over what top-k left, min-p, then a draw. Among equal logits the smaller id comes first, so
+   top-k keeps exactly k. `options` is kept by reference. A sampler holds scratch memory and belongs
+   to one thread; picking allocates nothing. */
 typedef struct fr_sampler fr_sampler;
-fr_status fr_sampler_create(fr_sampler **sampler, int64_t vocabulary, const fr_sampling_options *options, fr_error *error);
+fr_status fr_sampler_create(fr_sampler **sampler, int64_t vocabulary,
+                            const fr_sampling_options *options, fr_error *error);
 void fr_sampler_destroy(fr_sampler *sampler);
-/* From logits (V); `history` are the ids so far, prompt included. The random number is keyed by (seed, row, position). -1 when
-   the logits hold a NaN, a plus infinity, or nothing finite. */
-int32_t fr_sampler_pick(fr_sampler *sampler, const float *logits, const int32_t *history, size_t count, int64_t row,
-                        int64_t position);
+/* From logits (V); `history` are the ids so far, prompt included. The random number is keyed by
+   (seed, row, position). -1 when the logits hold a NaN, a plus infinity, or nothing finite. */
+int32_t fr_sampler_pick(fr_sampler *sampler, const float *logits, const int32_t *history,
+                        size_t count, int64_t row, int64_t position);
 
 /* ---- generation ------------------------------------------------------------------------------ */
 
-/* Called with each finished piece of a row's new text: whole UTF-8 characters, never a part of a stop string; bytes that form no
-   character come as U+FFFD, one for each broken sequence. Special tokens give no text. False stops that row. */
+/* Called with each finished piece of a row's new text: whole UTF-8 characters, never a part of a
+   stop string; bytes that form no character come as U+FFFD, one for each broken sequence. Special
+   tokens give no text. False stops that row. */
 typedef bool fr_generate_callback(void *context, int64_t row, const char *text, size_t size);
 
 typedef enum fr_generate_end {
@@ -46,7 +51,8 @@ typedef enum fr_generate_end {
     FR_END_CONTEXT, /* the model's context is full */
     FR_END_CALLER   /* the callback said so, or an interruption */
 } fr_generate_end;
-const char *fr_generate_end_name(fr_generate_end end); /* "end_of_text", "stop", "max_tokens", "context", "caller" */
+/* "end_of_text", "stop", "max_tokens", "context", "caller" */
+const char *fr_generate_end_name(fr_generate_end end);
 typedef struct fr_generate_row {
     int64_t prompt_tokens, new_tokens;
     fr_generate_end end;
@@ -55,42 +61,49 @@ typedef struct fr_generate_result {
     int64_t prompt_tokens, new_tokens; /* of all rows */
     double prompt_seconds, decode_seconds;
 } fr_generate_result;
-/* Continue `count` prompts. A row's text depends on its prompt, its number and the options, not on the other rows nor on the
-   number of threads. An empty prompt starts from the model's beginning-of-text token; one that leaves no room in the context is an error.
-   rows (`count` of them) and result may be NULL. Stops with FR_INTERRUPTED when fr_interrupted(), after giving out the text so far. */
-fr_status fr_generate(fr_model *model, const fr_tokenizer *tokenizer, const char *const *prompts, size_t count,
-                      const fr_sampling_options *options, fr_generate_callback *callback, void *context, fr_generate_row *rows,
+/* Continue `count` prompts. A row's text depends on its prompt, its number and the options, not on
+   the other rows nor on the number of threads. An empty prompt starts from the model's
+   beginning-of-text token; one that leaves no room in the context is an error, found before any
+   text comes out. rows (`count` of them), result and callback may be NULL. Stops with
+   FR_INTERRUPTED when fr_interrupted(), after giving out the text so far. */
+fr_status fr_generate(fr_model *model, const fr_tokenizer *tokenizer, const char *const *prompts,
+                      size_t count, const fr_sampling_options *options,
+                      fr_generate_callback *callback, void *context, fr_generate_row *rows,
                       fr_generate_result *result, fr_error *error);
 
-/* ---- evaluation: docs/evaluation.md ------------------------------------------------------------- */
+/* ---- evaluation ------------------------------------------------------------------------------ */
 
 typedef struct fr_evaluation {
-    double loss;          /* nats per predicted token */
+    double loss; /* nats per predicted token */
     double perplexity;
     double bits_per_byte; /* summed nats / ln 2 / bytes */
     double nats;          /* summed */
     int64_t tokens, bytes, documents;
-    double seconds;       /* of computing, all groups together */
+    double seconds; /* of computing, all groups together */
 } fr_evaluation;
 
-/* Scores documents, each beginning after the model's beginning-of-text token, which is not scored; nor is the document's end.
-   A document longer than `length` tokens is read in windows of `length` that advance by half of it, and a token counts where it is first predicted, so
-   each exactly once. Documents are packed into rows and rows batched. `length` 0: the model's context. */
+/* Scores documents, each beginning after the model's beginning-of-text token, which is not scored;
+   nor is the document's end. A document longer than `length` tokens is read in windows of `length`
+   that advance by half of it, and a token counts where it is first predicted, so each exactly once.
+   Documents are packed into rows and rows batched. `length` 0: the model's context. */
 typedef struct fr_evaluator fr_evaluator;
-fr_status fr_evaluator_create(fr_evaluator **evaluator, fr_model *model, const fr_tokenizer *tokenizer, int64_t length,
-                              fr_error *error);
+fr_status fr_evaluator_create(fr_evaluator **evaluator, fr_model *model,
+                              const fr_tokenizer *tokenizer, int64_t length, fr_error *error);
 void fr_evaluator_destroy(fr_evaluator *evaluator);
-/* One document, counted in group 0, 1, ... (a file, a domain). It may be scored later. FR_INTERRUPTED when fr_interrupted(). */
-fr_status fr_evaluator_add(fr_evaluator *evaluator, int64_t group, const char *text, size_t size, fr_error *error);
+/* One document, counted in group 0, 1, ... (a file, a domain). It may be scored later.
+   FR_INTERRUPTED when fr_interrupted(). */
+fr_status fr_evaluator_add(fr_evaluator *evaluator, int64_t group, const char *text, size_t size,
+                           fr_error *error);
 /* The same from ids (without beginning or end) that stand for `bytes` bytes of text. */
-fr_status fr_evaluator_add_ids(fr_evaluator *evaluator, int64_t group, const int32_t *ids, size_t count, int64_t bytes,
-                               fr_error *error);
-/* Score what waits and sum up a group, or all of them (-1). More may be added afterwards. A group without a scored token has
-   loss 0 and tokens 0. A loss that is not finite is FR_NUMERIC. */
-fr_status fr_evaluator_result(fr_evaluator *evaluator, int64_t group, fr_evaluation *result, fr_error *error);
+fr_status fr_evaluator_add_ids(fr_evaluator *evaluator, int64_t group, const int32_t *ids,
+                               size_t count, int64_t bytes, fr_error *error);
+/* Score what waits and sum up a group, or all of them (-1). More may be added afterwards. A group
+   without a scored token has loss 0 and tokens 0. A loss that is not finite is FR_NUMERIC. */
+fr_status fr_evaluator_result(fr_evaluator *evaluator, int64_t group, fr_evaluation *result,
+                              fr_error *error);
 /* All of that for one stream of documents. */
-fr_status fr_evaluate(fr_model *model, const fr_tokenizer *tokenizer, fr_text_next *next, void *text_context, int64_t length,
-                      fr_evaluation *result, fr_error *error);
+fr_status fr_evaluate(fr_model *model, const fr_tokenizer *tokenizer, fr_text_next *next,
+                      void *text_context, int64_t length, fr_evaluation *result, fr_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
-/* eval.c: `frugal eval`: how well a model predicts text, per file and in all. docs/evaluation.md says what is counted. */
+/* eval.c: `frugal eval`: how well a model predicts text, per file and in all. docs/evaluation.md
+   says what is counted. */
 #include "cli/cli.h"
 
 #include "frugal/decode.h"
@@ -38,7 +39,7 @@ typedef struct evaluation {
     int64_t documents, bytes;
 } evaluation;
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* The group of a document's file: sources give all of a file's documents together. */
 static fr_status group_of(evaluation *e, const char *path, int64_t *group, fr_error *error)
@@ -82,7 +83,7 @@ static fr_status score_documents(evaluation *e, fr_error *error)
     return FR_OK;
 }
 
-/* ---- results ------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static json_t *figures(const fr_evaluation *r)
 {

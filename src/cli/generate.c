@@ -50,7 +50,7 @@ typedef struct answer {
     fr_error *error;
 } answer;
 
-/* ---- results ------------------------------------------------------------------------------------ */
+/* ---- results --------------------------------------------------------------------------------- */
 
 /* Prompts are bytes; JSON wants characters. */
 static json_t *json_text(const char *text, size_t size)
@@ -119,7 +119,7 @@ static void tell_speed(const answer *a)
     fputs("]\n", stderr);
 }
 
-/* ---- one prompt ------------------------------------------------------------------------------------ */
+/* ---- one prompt ------------------------------------------------------------------------------ */
 
 /* fr_generate_callback: keep every row's text, print the first row's at once. */
 static bool take_text(void *context, int64_t row, const char *text, size_t size)
@@ -186,7 +186,7 @@ static fr_status answer_prompt(const cli_call *call, fr_model *model, const fr_t
     return status;
 }
 
-/* ---- prompts ---------------------------------------------------------------------------------------- */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 /* All of standard input, less one line end at its end. */
 static fr_status read_input(fr_buffer *input, fr_error *error)
@@ -226,7 +226,8 @@ static bool next_line(char **line, size_t *room)
     return length >= 0;
 }
 
-/* Each line is a prompt of its own. Ctrl-C ends a text, or the conversation when none is being made. */
+/* Each line is a prompt of its own. Ctrl-C ends a text, or the conversation when none is being
+   made. */
 static fr_status converse(const cli_call *call, fr_model *model, const fr_tokenizer *tokenizer,
                           fr_error *error)
 {

@@ -1,18 +1,23 @@
 /* evaluate.c: how well a model predicts text. docs/evaluation.md says the same for users.
 
-   A document of tokens t1 .. tn is read as s = (beginning, t1, .., tn). Every ti is scored once, given what stands before it: the
-   beginning token is given, not scored, and the document's end is not scored either, so that the nats are those of
-   the text alone and may be divided by its bytes.
+   A document of tokens t1 .. tn is read as s = (beginning, t1, .., tn). Every ti is scored once,
+   given what stands before it: the beginning token is given, not scored, and the document's end is
+   not scored either, so that the nats are those of the text alone and may be divided by its bytes.
 
-   A model reads at most L tokens, so longer documents are read in windows. Window k ends before s[e_k] with
+   A model reads at most L tokens, so longer documents are read in windows. Window k ends before
+   s[e_k] with
 
-       e_k = min(n, L + k * max(1, L / 2)),   reads s[max(0, e_k - L) .. e_k),   scores the targets s[e_(k-1) + 1 .. e_k]
+       e_k = min(n, L + k * max(1, L / 2)),
 
-   Only the first window holds tokens with less than L / 2 tokens before them (beyond the document's own beginning).
+   reads s[max(0, e_k - L) .. e_k) and scores the targets s[e_(k-1) + 1 .. e_k].
 
-   Windows are short where documents are, so several are packed into a row of L positions, each a segment of its own with
-   positions from 0, and rows are batched. Nobody's loss depends on its neighbours, up to the order in which
-   products are summed. Losses of tokens are f32, sums are double, in the order of the text. */
+   Only the first window holds tokens with less than L / 2 tokens before them (beyond the document's
+   own beginning).
+
+   Windows are short where documents are, so several are packed into a row of L positions, each a
+   segment of its own with positions from 0, and rows are batched. Nobody's loss depends on its
+   neighbours, up to the order in which products are summed. Losses of tokens are f32, sums are
+   double, in the order of the text. */
 #include "frugal/decode.h"
 
 #include <math.h>
@@ -47,7 +52,7 @@ struct fr_evaluator {
     double seconds;
 };
 
-/* ---- making ------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static fr_status allocate(fr_evaluator *e, fr_error *error)
 {
@@ -124,7 +129,7 @@ void fr_evaluator_destroy(fr_evaluator *e)
     fr_free(e);
 }
 
-/* ---- scoring -------------------------------------------------------------------------------------- */
+/* ---- scoring --------------------------------------------------------------------------------- */
 
 /* Copy the columns in use of an array (B, L) to the tape as (rows, columns). */
 static fr_tensor *columns_of(fr_evaluator *e, const int32_t *array, int64_t rows, int64_t columns)
@@ -165,7 +170,8 @@ static fr_status score_batch(fr_evaluator *e, fr_error *error)
     return FR_OK;
 }
 
-/* Put s[begin .. end) into the batch, of whose targets s[begin + 1 .. end] those after s[scored] count. */
+/* Put s[begin .. end) into the batch, of whose targets s[begin + 1 .. end] those after s[scored]
+   count. */
 static fr_status add_window(fr_evaluator *e, int64_t group_number, const int32_t *s, int64_t begin,
                             int64_t end, int64_t scored, fr_error *error)
 {
@@ -233,7 +239,7 @@ static fr_status add_document(fr_evaluator *e, int64_t number, const int32_t *s,
     return FR_OK;
 }
 
-/* ---- documents --------------------------------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------------------------------- */
 
 /* Start e->ids with the beginning token: encoding appends to it. */
 static fr_status begin_ids(fr_evaluator *e, size_t room, fr_error *error)

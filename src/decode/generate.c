@@ -1,16 +1,16 @@
 /* generate.c: text that continues prompts.
 
-   A row's text must not depend on its neighbours. Sums in matrix products may come in another order when the number of rows
-   changes, so
+   A row's text must not depend on its neighbours. Sums in matrix products may come in another order
+   when the number of rows changes, so
 
-       - a prompt is read alone, in pieces of CHUNK tokens: every shape depends on the row itself. Equal prompts (several
-         samples of one) are read once;
-       - then up to GROUP rows take each step together, so that the weights, whose reading is what a step costs, are read once
-         for all of them. GROUP is within the reach of the kernel for few rows, which sums every row alike, however many there
-         are.
+       - a prompt is read alone, in pieces of CHUNK tokens: every shape depends on the row itself.
+         Equal prompts (several samples of one) are read once;
+       - then up to GROUP rows take each step together, so that the weights, whose reading is what
+         a step costs, are read once for all of them. GROUP is within the reach of the kernel for
+         few rows, which sums every row alike, however many there are.
 
-   More prompts than GROUP are done group after group, which also bounds the cache's memory. Nothing is allocated by us per
-   token. */
+   More prompts than GROUP are done group after group, which also bounds the cache's memory. Nothing
+   is allocated by us per token. */
 #include "decode/stream.h"
 
 #include <string.h>
@@ -48,7 +48,7 @@ const char *fr_generate_end_name(fr_generate_end end)
     return (size_t)end < sizeof names / sizeof *names ? names[end] : "unknown";
 }
 
-/* ---- prompts ------------------------------------------------------------------------------------------- */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 static int32_t beginning(const generation *g)
 {
@@ -102,7 +102,7 @@ static fr_status begin_row(generation *g, row *r, size_t number, const fr_ids *i
     return FR_OK;
 }
 
-/* ---- a token of a row -------------------------------------------------------------------------------------- */
+/* ---- a token of a row ------------------------------------------------------------------------ */
 
 static void give_text(generation *g, row *r)
 {
@@ -167,7 +167,7 @@ static fr_status next_token(generation *g, row *r, const float *logits, fr_error
     return FR_OK;
 }
 
-/* ---- running the model ------------------------------------------------------------------------------------------ */
+/* ---- running the model ----------------------------------------------------------------------- */
 
 /* Read all of a row's ids into the reader; g->logits receives those of the last one. */
 static fr_status read_prompt(generation *g, const row *r, fr_error *error)
@@ -259,7 +259,7 @@ static fr_status decode_group(generation *g, fr_error *error)
     return FR_OK;
 }
 
-/* ---- groups --------------------------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static fr_status make_caches(generation *g, fr_error *error)
 {

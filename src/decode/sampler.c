@@ -1,20 +1,24 @@
 /* sampler.c: from logits to the next token.
 
-   Order of operations, as in transformers (generation/logits_process.py), so that the same settings mean the same there:
+   Order of operations, as in transformers (generation/logits_process.py), so that the same settings
+   mean the same there:
 
-       1. repetition penalty: the logits of ids seen so far (each once, the prompt's too) are divided by it when positive,
-          multiplied when negative (CTRL, arXiv 1909.05858, section 4.1)
+       1. repetition penalty: the logits of ids seen so far (each once, the prompt's too) are
+          divided by it when positive, multiplied when negative (CTRL, arXiv 1909.05858, 4.1)
        2. temperature: logits / temperature; at 0 the largest logit wins and nothing below matters
        3. top-k: the k largest stay (arXiv 1805.04833)
-       4. top-p: of the softmax over what is left, the fewest tokens, likeliest first, that together reach p (arXiv 1904.09751)
+       4. top-p: of the softmax over what is left, the fewest tokens, likeliest first, that
+          together reach p (arXiv 1904.09751)
        5. min-p: tokens with less than min_p times the top probability go (arXiv 2407.01082)
        6. a draw from what is left
 
-   All three filters keep a prefix of the tokens in falling order, so they are one walk. The order comes from a heap:
-   building it costs O(V), each token taken O(log V), and in practice a few dozen are taken out of V.
+   All three filters keep a prefix of the tokens in falling order, so they are one walk. The order
+   comes from a heap: building it costs O(V), each token taken O(log V), and in practice a few dozen
+   are taken out of V.
 
-   Equal logits are ordered by id. (transformers keeps all that equal the k-th; we keep exactly k.) The draw compares one uniform
-   number with the running sum of weights in that falling order, or in the order of ids when no filter is on. */
+   Equal logits are ordered by id. (transformers keeps all that equal the k-th; we keep exactly k.)
+   The draw compares one uniform number with the running sum of weights in that falling order, or in
+   the order of ids when no filter is on. */
 #include "decode/sampling_options.h"
 
 #include <math.h>
@@ -90,7 +94,7 @@ void fr_sampler_destroy(fr_sampler *sampler)
     fr_free(sampler);
 }
 
-/* ---- the order: larger logit first, then smaller id ------------------------------------------------- */
+/* ---- the order: larger logit first, then smaller id ------------------------------------------ */
 
 static bool before(const float *logits, int32_t a, int32_t b)
 {
@@ -132,9 +136,10 @@ static int32_t pop(fr_sampler *sampler)
     return top;
 }
 
-/* ---- the steps ---------------------------------------------------------------------------------------- */
+/* ---- the steps ------------------------------------------------------------------------------- */
 
-/* Copy the logits with the penalty for what `history` holds; false when they cannot be sampled from. */
+/* Copy the logits with the penalty for what `history` holds; false when they cannot be sampled
+   from. */
 static bool penalise(fr_sampler *sampler, const float *logits, const int32_t *history, size_t count)
 {
     float penalty = (float)sampler->options->repetition_penalty;
@@ -171,7 +176,8 @@ static double weight(const fr_sampler *sampler, int64_t id)
     return exp((double)sampler->logits[id]);
 }
 
-/* Let `taken` and `sums` hold the first `count` tokens of the order, of which `have` are there already. */
+/* Let `taken` and `sums` hold the first `count` tokens of the order, of which `have` are there
+   already. */
 static void take(fr_sampler *sampler, int64_t have, int64_t count)
 {
     for (int64_t i = have; i < count; i++) {

@@ -1,13 +1,14 @@
 /* stream.c: what of a row's text may be shown while it is being made.
 
-   Tokens are pieces of bytes: a character may begin in one and end in the next, and a stop string may be spread over
-   several. So bytes wait in `pending` until it is certain what they are:
+   Tokens are pieces of bytes: a character may begin in one and end in the next, and a stop string
+   may be spread over several. So bytes wait in `pending` until it is certain what they are:
 
        - the end of `pending` that could still grow into a stop string waits;
        - an unfinished character at the end of the rest waits.
 
-   Bytes that cannot be a part of a character become U+FFFD, one for each maximal beginning of a character that broke off
-   (Unicode 15, section 3.9, "substitution of maximal subparts"), which is what other tokenizers print. */
+   Bytes that cannot be a part of a character become U+FFFD, one for each maximal beginning of a
+   character that broke off (Unicode 15, section 3.9, "substitution of maximal subparts"), which is
+   what other tokenizers print. */
 #include "decode/stream.h"
 
 #include <string.h>
@@ -34,7 +35,8 @@ static int character(const unsigned char *text, size_t size)
     return length;
 }
 
-/* Move the first `count` pending bytes to `ready` as characters; at the end also an unfinished one. */
+/* Move the first `count` pending bytes to `ready` as characters; at the end also an unfinished one.
+ */
 static void give(text_stream *stream, size_t count, bool end)
 {
     const unsigned char *text = (const unsigned char *)stream->pending.data;
@@ -55,7 +57,8 @@ static void give(text_stream *stream, size_t count, bool end)
     stream->pending.size -= done;
 }
 
-/* Place of the earliest complete stop string, or SIZE_MAX; `held` receives how many bytes at the end may begin one. */
+/* Place of the earliest complete stop string, or SIZE_MAX; `held` receives how many bytes at the
+   end may begin one. */
 static size_t find_stop(const text_stream *stream, size_t *held)
 {
     const fr_buffer *pending = &stream->pending;

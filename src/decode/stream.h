@@ -11,7 +11,8 @@ typedef struct text_stream {
     fr_buffer ready; /* valid UTF-8 of the last call, for the caller to give out; empty: nothing */
 } text_stream;
 
-/* Append a token's bytes and fill `ready`; true when a stop string is complete (what came before it is in `ready`). */
+/* Append a token's bytes and fill `ready`; true when a stop string is complete (what came before it
+   is in `ready`). */
 bool text_stream_push(text_stream *stream, const char *bytes, size_t size);
 /* The row is over: all that was held back becomes ready. */
 void text_stream_end(text_stream *stream);

@@ -2,22 +2,24 @@
 
    Such a file is a sequence of TFRecords, each one protocol buffer of type `Event`:
 
-       u64 length | u32 masked CRC-32C of those 8 bytes | length bytes | u32 masked CRC-32C of them      (little-endian)
+       u64 length | u32 masked CRC-32C of those 8 bytes
+       length bytes | u32 masked CRC-32C of them               (little-endian)
 
    The message is so small that it is written here by hand. Of event.proto and summary.proto we need
 
        Event    1 wall_time (double)  2 step (varint)  3 file_version (string)  5 summary (Summary)
        Summary  1 value (Value, repeated)
-       Value    1 tag (string)  2 simple_value (float)  8 tensor (TensorProto)  9 metadata (SummaryMetadata)
+       Value    1 tag (string)  2 simple_value (float)  8 tensor (TensorProto)
+                9 metadata (SummaryMetadata)
        SummaryMetadata  1 plugin_data { 1 plugin_name }
-       TensorProto      1 dtype (7: string)  2 tensor_shape { 2 dim { 1 size } }  8 string_val (bytes)
+       TensorProto      1 dtype (7: string)  2 tensor_shape { 2 dim { 1 size } }  8 string_val
 
-   A scalar is a simple_value, which every reader understands; a text is a string tensor of the `text` plugin.
-   The first record of a file names the version of the format.
+   A scalar is a simple_value, which every reader understands; a text is a string tensor of the
+   `text` plugin. The first record of a file names the version of the format.
 
-   Records collect in a buffer that keeps its memory, so a steady state allocates nothing; they reach the file when
-   the buffer is large or at fr_events_flush. A record goes to the system whole or not at all as far as we
-   can help it, and readers skip a torn last one. */
+   Records collect in a buffer that keeps its memory, so a steady state allocates nothing; they
+   reach the file when the buffer is large or at fr_events_flush. Readers skip a torn last record,
+   which is what a killed process may leave. */
 #include "frugal/formats.h"
 
 #include <errno.h>
@@ -38,7 +40,7 @@ struct fr_events {
     fr_buffer event, summary, value, tensor; /* messages under construction, innermost last */
 };
 
-/* ---- CRC-32C (Castagnoli), reflected ------------------------------------------------------------ */
+/* ---- CRC-32C (Castagnoli), reflected --------------------------------------------------------- */
 
 static void fill_crc_table(uint32_t table[256])
 {
@@ -61,7 +63,7 @@ static uint32_t masked_crc(const uint32_t table[256], const void *data, size_t s
     return ((crc >> 15) | (crc << 17)) + 0xA282EAD8u;
 }
 
-/* ---- protocol buffers ------------------------------------------------------------------------------ */
+/* ---- protocol buffers ------------------------------------------------------------------------ */
 
 static void put_little(fr_buffer *out, uint64_t value, int bytes)
 {
@@ -116,7 +118,7 @@ static void put_bytes(fr_buffer *out, unsigned field, const void *data, size_t s
     fr_buffer_append(out, data, size);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static fr_status no_memory(const fr_events *events, fr_error *error)
 {
@@ -146,7 +148,8 @@ static fr_status add_record(fr_events *events, fr_error *error)
     return out->size < WRITE_AT ? FR_OK : fr_events_flush(events, error);
 }
 
-/* A new file beside those of earlier processes: the name holds the time, the host and the process. */
+/* A new file beside those of earlier processes: the name holds the time, the host and the process.
+ */
 static fr_status create_file(fr_events *events, const char *folder, fr_error *error)
 {
     char host[256] = "localhost";

@@ -1,11 +1,12 @@
 /* metrics.c: from one line per step to at most MOST points, in one pass and constant memory.
 
-   Steps are collected in buckets of equally many lines. When all buckets are full, neighbours are merged and buckets hold twice
-   as many. A bucket keeps what its lines say at their end (position), on average (loss, rates), at most (memory), and the
-   range of the loss, so that a spike stays visible in a run of any length.
+   Steps are collected in buckets of equally many lines. When all buckets are full, neighbours are
+   merged and buckets hold twice as many. A bucket keeps what its lines say at their end (position),
+   on average (loss, rates), at most (memory), and the range of the loss, so that a spike stays
+   visible in a run of any length.
 
-   A run that was killed goes on from its last checkpoint and writes some steps again: a step that is not beyond the last one takes
-   the place of what was there. */
+   A run that was killed goes on from its last checkpoint and writes some steps again: a step that
+   is not beyond the last one takes the place of what was there. */
 #include "report/metrics.h"
 
 #include <jansson.h>
@@ -41,7 +42,7 @@ typedef struct metrics {
     json_t *evaluations, *phases;
 } metrics;
 
-/* ---- lines of JSON ------------------------------------------------------------------------------------ */
+/* ---- lines of JSON --------------------------------------------------------------------------- */
 
 fr_status report_lines(const char *path, report_line *line, void *context, int64_t *skipped,
                        fr_error *error)
@@ -76,7 +77,7 @@ void report_json(const json_t *value, fr_buffer *out)
     free(text);
 }
 
-/* ---- buckets --------------------------------------------------------------------------------------------- */
+/* ---- buckets --------------------------------------------------------------------------------- */
 
 static void clear(bucket *b)
 {
@@ -153,7 +154,7 @@ static void add_step(metrics *m, const json_t *line)
     m->buckets[m->count++] = b;
 }
 
-/* ---- evaluations and phases ---------------------------------------------------------------------------------- */
+/* ---- evaluations and phases ------------------------------------------------------------------ */
 
 static int64_t step_of(const json_t *object)
 {
@@ -197,7 +198,7 @@ static bool add_line(void *context, json_t *line)
     return true;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_number(double value, fr_buffer *out)
 {

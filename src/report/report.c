@@ -1,8 +1,9 @@
 /* report.c: gathers what a run folder holds into one JSON object and puts it into the page.
 
-   The page is page.html with page.css and page.js inside (embed.py turns them into strings when frugal is built) and the
-   data in a script element of type application/json. In there only "<" could do harm (it could end the element or open a
-   comment), so it is written as \u003c; the page's own code sets texts, never markup. */
+   The page is page.html with page.css and page.js inside (embed.py turns them into strings when
+   frugal is built) and the data in a script element of type application/json. In there only "<"
+   could do harm (it could end the element or open a comment), so it is written as \u003c; the
+   page's own code sets texts, never markup. */
 #include "frugal/report.h"
 
 #include "report/metrics.h"
@@ -24,7 +25,7 @@ static const struct {
     {"result", "result.json"},   {"data", "data/report.json"},
 };
 
-/* ---- pieces ----------------------------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
 /* A string of characters from any bytes: what is not UTF-8 becomes '?'. */
 static json_t *text_value(const char *text, size_t size)
@@ -40,7 +41,8 @@ static json_t *text_value(const char *text, size_t size)
     return value;
 }
 
-/* A file's JSON object, or null when it is missing or broken: a report of what is there is better than none. */
+/* A file's JSON object, or null when it is missing or broken: a report of what is there is better
+   than none. */
 static json_t *read_object(const char *folder, const char *file)
 {
     char *path = fr_path_join(folder, file), *text = NULL;
@@ -83,7 +85,7 @@ static json_t *title_of(const char *folder)
     return value;
 }
 
-/* ---- samples --------------------------------------------------------------------------------------------- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 static double step_of(const json_t *list, size_t index)
 {
@@ -104,7 +106,8 @@ static void shorten(json_t *sample, const char *key)
     fr_free(copy);
 }
 
-/* report_line: keep samples of steps all over the run; when there are too many, those of every second step go. */
+/* report_line: keep samples of steps all over the run; when there are too many, those of every
+   second step go. */
 static bool add_sample(void *context, json_t *sample)
 {
     json_t *list = context;
@@ -136,7 +139,7 @@ static bool add_sample(void *context, json_t *sample)
     return true;
 }
 
-/* ---- the page ---------------------------------------------------------------------------------------------- */
+/* ---- the page -------------------------------------------------------------------------------- */
 
 static fr_status gather(const char *folder, fr_buffer *data, fr_error *error)
 {

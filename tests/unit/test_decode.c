@@ -63,7 +63,7 @@ static int free_models(void **state)
     return 0;
 }
 
-/* ---- generation ---- */
+/* ---- generation ------------------------------------------------------------------------------ */
 
 typedef struct texts {
     fr_buffer rows[ROWS];
@@ -98,19 +98,9 @@ static fr_sampling_options sampling(void)
         .temperature = 1, .top_p = 1, .repetition_penalty = 1, .max_tokens = 40, .seed = 5};
 }
 
-static const char *const prompts[ROWS] = {"The ship",
-                                          "A",
-                                          "",
-                                          "The ship",
-                                          "Gr\xc3\xbc\xc3\x9f"
-                                          "e aus der Stadt",
-                                          "0123456789",
-                                          "x",
-                                          "yy",
-                                          "zzz",
-                                          "The ship",
-                                          "wwwww",
-                                          "The end of it all"};
+static const char *const prompts[ROWS] = {
+    "The ship", "A",   "",         "The ship", "Gr\xc3\xbc\xc3\x9fr aus", "0123456789", "x",
+    "yy",       "zzz", "The ship", "wwwww",    "The end of it all"};
 
 static void generate(fr_model *model, const char *const *list, size_t count,
                      const fr_sampling_options *options, texts *out, fr_generate_row *rows)
@@ -378,9 +368,10 @@ static void test_a_steady_state_allocates_nothing(void **state)
     assert_int_equal(seen[1], seen[2]);
 }
 
-/* ---- evaluation ---- */
+/* ---- evaluation ------------------------------------------------------------------------------ */
 
-/* Summed nats of one document by the definition: each window alone, full logits, softmax in double. */
+/* Summed nats of one document by the definition: each window alone, full logits, softmax in double.
+ */
 static double nats_by_hand(fr_model *model, const char *text, int64_t length)
 {
     int64_t count = (int64_t)strlen(text);

@@ -1,4 +1,5 @@
-/* TensorBoard event files: the expected bytes were written by TensorBoard's own record writer from the same messages. */
+/* TensorBoard event files: the expected bytes were written by TensorBoard's own record writer from
+   the same messages. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

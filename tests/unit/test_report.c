@@ -1,4 +1,5 @@
-/* The report of a run: what of the run folder comes into the page, and that nothing in it can break the page. */
+/* The report of a run: what of the run folder comes into the page, and that nothing in it can break
+   the page. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

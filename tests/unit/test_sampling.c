@@ -1,4 +1,5 @@
-/* The sampler against transformers' processors (tests/fixtures/sampling), and what of a row's text is shown when. */
+/* The sampler against transformers' processors (tests/fixtures/sampling), and what of a row's text
+   is shown when. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -38,7 +39,7 @@ static void count_draws(const fr_sampling_options *options, const float *logits,
     fr_sampler_destroy(sampler);
 }
 
-/* ---- sampling ---- */
+/* ---- sampling -------------------------------------------------------------------------------- */
 
 static void test_draws_have_the_probabilities_that_transformers_gives(void **state)
 {
@@ -155,7 +156,7 @@ static void test_masked_tokens_are_never_drawn_and_bad_logits_are_refused(void *
     fr_sampler_destroy(sampler);
 }
 
-/* ---- streaming ---- */
+/* ---- streaming ------------------------------------------------------------------------------- */
 
 /* Push `text` in pieces of `step` bytes; collects what is shown; true when a stop string came. */
 static bool stream_all(const char *text, size_t size, size_t step, const fr_strings *stop,
