@@ -43,7 +43,8 @@ typedef struct fr_error {
 fr_status fr_fail(fr_error *error, fr_status status, const char *format, ...) FR_PRINTF(3, 4);
 /* The same with a place in front: "FILE:LINE: message"; line 0 leaves the line out. */
 fr_status fr_fail_at(fr_error *error, fr_status status, const char *file, long line, const char *format, ...) FR_PRINTF(5, 6);
-/* FR_IO with strerror(errno) behind: "cannot ACTION PATH: No space left on device". */
+/* With strerror(errno) behind: "cannot ACTION PATH: No space left on device". FR_BAD_INPUT when errno says that the path is wrong,
+   FR_INTERRUPTED for EINTR, FR_NO_MEMORY for ENOMEM, else FR_IO. */
 fr_status fr_fail_errno(fr_error *error, const char *action, const char *path);
 /* Put "CONTEXT: " in front of the message that is already there; returns the status that is there. */
 fr_status fr_error_prefix(fr_error *error, const char *format, ...) FR_PRINTF(2, 3);

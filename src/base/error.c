@@ -49,7 +49,10 @@ fr_status fr_fail_errno(fr_error *error, const char *action, const char *path)
     int number = errno;
     bool wrong_path = number == ENOENT || number == EISDIR || number == ENOTDIR ||
                       number == ENAMETOOLONG || number == ELOOP;
-    fr_status status = number == ENOMEM ? FR_NO_MEMORY : wrong_path ? FR_BAD_INPUT : FR_IO;
+    fr_status status = number == ENOMEM  ? FR_NO_MEMORY
+                       : number == EINTR ? FR_INTERRUPTED
+                       : wrong_path      ? FR_BAD_INPUT
+                                         : FR_IO;
     return fr_fail(error, status, "cannot %s %s: %s", action, path, strerror(number));
 }
 

@@ -212,6 +212,16 @@ bool fr_number_bool(const char *text, bool *value)
     return false;
 }
 
+/* The fewest digits that read back as the same double. */
+static void shortest(double value, char text[FR_FLOAT_TEXT])
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, FR_FLOAT_TEXT, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            return;
+    }
+}
+
 const char *fr_float_text(double value, char text[FR_FLOAT_TEXT])
 {
     if (isnan(value))
@@ -222,17 +232,30 @@ const char *fr_float_text(double value, char text[FR_FLOAT_TEXT])
         snprintf(text, FR_FLOAT_TEXT, "%.0f", value);
         return text;
     }
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, FR_FLOAT_TEXT, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
+    shortest(value, text);
     /* YAML 1.1 takes 1e-05 for text: it wants a point before the exponent. */
     char *exponent = strchr(text, 'e');
     if (exponent && !strchr(text, '.')) {
         memmove(exponent + 2, exponent, strlen(exponent) + 1);
         memcpy(exponent, ".0", 2);
     }
+    return text;
+}
+
+const char *fr_float_short(double value, char text[FR_FLOAT_TEXT])
+{
+    if (!isfinite(value) || (value == trunc(value) && fabs(value) < 1e8 && fmod(value, 1e6) != 0))
+        return fr_float_text(value, text);
+    shortest(value, text);
+    char *from = strchr(text, 'e'), *to = from;
+    if (!from)
+        return text;
+    *to++ = *from++;
+    if (*from == '-')
+        *to++ = '-';
+    for (from++; *from == '0'; from++) {
+    }
+    memmove(to, from, strlen(from) + 1);
     return text;
 }
 

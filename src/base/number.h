@@ -13,5 +13,7 @@ bool fr_number_bool(const char *text, bool *value);
 /* The shortest text that reads back as the same double, a YAML float ("1.0e-05", ".inf", ".nan"), into text. */
 enum { FR_FLOAT_TEXT = 40 };
 const char *fr_float_text(double value, char text[FR_FLOAT_TEXT]);
+/* The same as people write it: "1e-5", "1e9", "65536". */
+const char *fr_float_short(double value, char text[FR_FLOAT_TEXT]);
 
 #endif

@@ -86,8 +86,8 @@ static bool in_range(const fr_option_table *table, const fr_option *option, doub
 static void write_range(const fr_option *option, fr_buffer *out)
 {
     char low[FR_FLOAT_TEXT], high[FR_FLOAT_TEXT];
-    fr_float_text(option->minimum, low);
-    fr_float_text(option->maximum, high);
+    fr_float_short(option->minimum, low);
+    fr_float_short(option->maximum, high);
     bool open_below = option->minimum == -INFINITY, open_above = option->maximum == INFINITY;
     if (!has_range(option) || (open_below && open_above))
         return;
@@ -386,7 +386,10 @@ void fr_option_describe(const fr_option_table *table, const fr_option *option, f
     fr_buffer_text(out, "; default ");
     if (option->type == FR_OPTION_STRING && !*(char **)field(option, defaults))
         fr_buffer_text(out, "none");
-    else
+    else if (option->type == FR_OPTION_FLOAT) {
+        char number[FR_FLOAT_TEXT];
+        fr_buffer_text(out, fr_float_short(*(const double *)field(option, defaults), number));
+    } else
         fr_option_write_value(option, defaults, out);
     fr_options_free(table, defaults);
     fr_free(defaults);

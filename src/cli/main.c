@@ -14,7 +14,7 @@
 
 static void on_signal(int number)
 {
-    static const char message[] = "\nfinishing the step and saving; Ctrl-C again stops at once\n";
+    static const char message[] = "\nstopping as soon as all is saved; Ctrl-C again stops at once\n";
     if (fr_interrupted()) {
         if (number == SIGINT)
             _exit(130);

@@ -3,6 +3,7 @@
 # usage: cli.sh PROGRAM
 set -u
 frugal=$1
+[ -x "$frugal" ] || { echo "usage: cli.sh PROGRAM, found '$frugal'"; exit 1; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 failures=0
@@ -117,7 +118,7 @@ train() {
 }
 recipe "train: {stps: 5}"
 train "$folder/recipe.yaml:1: unknown key 'stps' in section train; did you mean 'steps'?"
-recipe "model: {kind: llamma}" "train: {steps: 1}"
+recipe "model: {kind: llamma}" "train: {steps: 1}" "data: {folder: nowhere}"
 train "$folder/recipe.yaml:1: unknown model 'llamma'; did you mean 'llama'?"
 recipe "optimiser: {kind: adamw}"
 train "$folder/recipe.yaml:1: unknown section 'optimiser'; did you mean 'optimizer'?"
@@ -140,6 +141,38 @@ grep -q "cannot write to standard output: No space left on device" "$folder/err"
 } | :
 [ "$(cat "$folder/code")" = 1 ] || complain "a closed pipe did not give exit code 1"
 grep -q "cannot write to standard output: Broken pipe" "$folder/err" || complain "a closed pipe was not told"
+
+# ---- signals ----
+# Job control gives background jobs their SIGINT back, which scripts otherwise have ignored.
+set -m
+mkfifo "$folder/endless"
+"$frugal" tokenize tests/fixtures/tokenizer_gpt2 <"$folder/endless" >"$folder/out" 2>"$folder/err" &
+waiting=$!
+exec 9>"$folder/endless"
+sleep 0.5
+kill -INT $waiting
+wait $waiting
+[ $? = 130 ] || complain "SIGINT while waiting for input did not give exit code 130"
+grep -q "Ctrl-C again stops at once" "$folder/err" || complain "SIGINT was not answered"
+exec 9>&-
+
+# A step that takes minutes: the first SIGINT waits for it, the second does not.
+awk 'BEGIN { srand(1); for (d = 0; d < 300; d++) { for (w = 0; w < 300; w++) { n = 2 + int(6 * rand()); for (c = 0; c < n; c++)
+    printf "%c", 97 + int(26 * rand() * rand()); printf " " } print "\n" } }' >"$folder/text.txt"
+"$frugal" data "$folder/text.txt" --out "$folder/data" --quiet tokenizer.vocabulary=300 >"$folder/out" 2>"$folder/err" ||
+    complain "frugal data failed"
+recipe "data: {folder: $folder/data}" "model: {kind: llama, hidden_size: 256}" \
+    "train: {steps: 5, micro_batch: 1, accumulation: 100000, length: 256}"
+"$frugal" train "$folder/recipe.yaml" --out "$folder/run" >"$folder/out" 2>"$folder/err" &
+training=$!
+sleep 1.5
+kill -INT $training
+sleep 0.5
+kill -0 $training 2>"$folder/err" || complain "the first SIGINT did not wait for the step"
+kill -INT $training
+wait $training
+[ $? = 130 ] || complain "the second SIGINT did not give exit code 130"
+set +m
 
 # ---- start ----
 # 20 starts in CPU seconds: 20 ms each at most.

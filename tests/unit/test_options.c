@@ -320,19 +320,19 @@ static void test_a_wrong_key_type_or_range_is_told_with_its_line(void **state)
     assert_key_refused("g: {zzzzzz: 1}\n",
                        "r.yaml:1: unknown key 'zzzzzz' in section garden.small");
     assert_key_refused("g:\n\n  trees: many\n", "r.yaml:3: garden.small.trees: found 'many', "
-                                                "expected a whole number, 0 to 1000000, in trees");
+                                                "expected a whole number, 0 to 1e6, in trees");
     assert_key_refused(
         "g: {trees: 2.5}\n",
         "r.yaml:1: garden.small.trees: found '2.5' (not a whole number), expected a whole number, "
-        "0 to 1000000, in trees");
+        "0 to 1e6, in trees");
     assert_key_refused("g: {trees: -1}\n", "r.yaml:1: garden.small.trees: found '-1', expected a "
-                                           "whole number, 0 to 1000000, in trees");
+                                           "whole number, 0 to 1e6, in trees");
     assert_key_refused("g: {trees: 99999999999999999999}\n",
                        "r.yaml:1: garden.small.trees: found '99999999999999999999' (too large for "
                        "64 bits), expected a whole number, 0 to "
-                       "1000000, in trees");
+                       "1e6, in trees");
     assert_key_refused("g: {trees: }\n", "r.yaml:1: garden.small.trees: found nothing, expected a "
-                                         "whole number, 0 to 1000000, in trees");
+                                         "whole number, 0 to 1e6, in trees");
     assert_key_refused(
         "g: {water: 1.01}\n",
         "r.yaml:1: garden.small.water: found '1.01', expected a number, 0 to 1, in 1/day");
@@ -533,7 +533,7 @@ static void test_the_command_line_sets_keys(void **state)
         fr_options_read(&garden_table, &g, fr_recipe_section(recipe, "g"), false, NULL, &error),
         FR_BAD_INPUT);
     assert_string_equal(error.message, "<command line>: garden.small.trees: found nothing, "
-                                       "expected a whole number, 0 to 1000000, in trees");
+                                       "expected a whole number, 0 to 1e6, in trees");
     fr_recipe_free(recipe);
 }
 
@@ -555,7 +555,7 @@ static void test_single_options_are_set_from_text(void **state)
     assert_int_equal(fr_options_set(&garden_table, &g, "prices", "0.5", &error), FR_OK);
     assert_int_equal(fr_options_set(&garden_table, &g, "trees", "x", &error), FR_BAD_INPUT);
     assert_string_equal(error.message,
-                        "trees: found 'x', expected a whole number, 0 to 1000000, in trees");
+                        "trees: found 'x', expected a whole number, 0 to 1e6, in trees");
     assert_int_equal(fr_options_set(&garden_table, &g, "tres", "x", &error), FR_BAD_INPUT);
     assert_string_equal(error.message,
                         "unknown option 'tres' in section garden.small; did you mean 'trees'?");
@@ -737,12 +737,44 @@ static void test_yaml_is_written_in_its_shortest_plain_form(void **state)
     fr_options_free(&garden_table, &g);
 }
 
+static void test_help_writes_numbers_as_people_do(void **state)
+{
+    (void)state;
+    const struct {
+        double value;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {1, "1"},
+                 {-5, "-5"},
+                 {0.1, "0.1"},
+                 {1e-5, "1e-5"},
+                 {2.5e-8, "2.5e-8"},
+                 {1e-100, "1e-100"},
+                 {86400, "86400"},
+                 {1048576, "1048576"},
+                 {1e6, "1e6"},
+                 {1.5e9, "1.5e9"},
+                 {-1e15, "-1e15"},
+                 {2147483647, "2147483647"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const fr_option at_least = {"x", FR_OPTION_FLOAT, 0, NULL, cases[i].value, INFINITY, NULL,
+                                    ""};
+        const fr_option_table one = {"t", &at_least, 1, sizeof(double), NULL};
+        fr_buffer out = {0}, expected = {0};
+        fr_option_describe(&one, &at_least, &out);
+        fr_buffer_printf(&expected, "number, at least %s", cases[i].text);
+        assert_string_equal(out.data, expected.data);
+        fr_buffer_free(&out);
+        fr_buffer_free(&expected);
+    }
+}
+
 static void test_help_tells_type_range_unit_and_default(void **state)
 {
     (void)state;
     fr_buffer out = {0};
     fr_options_write_help(&garden_table, false, &out);
-    assert_non_null(strstr(out.data, "  trees: whole number, 0 to 1000000, in trees; default 3\n   "
+    assert_non_null(strstr(out.data, "  trees: whole number, 0 to 1e6, in trees; default 3\n   "
                                      "   How many trees stand in it.\n"));
     assert_non_null(strstr(out.data, "  soil: one of sand, clay, loam; default loam\n"));
     assert_non_null(strstr(out.data, "  motto: text; default none\n"));
@@ -772,6 +804,7 @@ int main(void)
         cmocka_unit_test(test_what_is_written_reads_back_to_the_same_bits),
         cmocka_unit_test(test_random_texts_survive_a_recipe),
         cmocka_unit_test(test_yaml_is_written_in_its_shortest_plain_form),
+        cmocka_unit_test(test_help_writes_numbers_as_people_do),
         cmocka_unit_test(test_help_tells_type_range_unit_and_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
