@@ -109,6 +109,10 @@ done
 # ---- operands, words and files ----
 refused 2 "no/such/recipe.yaml: No such file or directory" train no/such/recipe.yaml --out "$folder/run"
 [ ! -e "$folder/run" ] || complain "a run folder was made for a recipe that is not there"
+awk 'BEGIN { srand(1); for (d = 0; d < 300; d++) { for (w = 0; w < 300; w++) { n = 2 + int(6 * rand()); for (c = 0; c < n; c++)
+    printf "%c", 97 + int(26 * rand() * rand()); printf " " } print "\n" } }' >"$folder/text.txt"
+"$frugal" data "$folder/text.txt" --out "$folder/data" --quiet tokenizer.vocabulary=300 >"$folder/out" 2>"$folder/err" ||
+    complain "frugal data failed"
 recipe() {
     printf '%s\n' "$@" >"$folder/recipe.yaml"
 }
@@ -118,7 +122,7 @@ train() {
 }
 recipe "train: {stps: 5}"
 train "$folder/recipe.yaml:1: unknown key 'stps' in section train; did you mean 'steps'?"
-recipe "model: {kind: llamma}" "train: {steps: 1}" "data: {folder: nowhere}"
+recipe "model: {kind: llamma}" "train: {steps: 1}" "data: {folder: $folder/data}"
 train "$folder/recipe.yaml:1: unknown model 'llamma'; did you mean 'llama'?"
 recipe "optimiser: {kind: adamw}"
 train "$folder/recipe.yaml:1: unknown section 'optimiser'; did you mean 'optimizer'?"
@@ -157,10 +161,6 @@ grep -q "Ctrl-C again stops at once" "$folder/err" || complain "SIGINT was not a
 exec 9>&-
 
 # A step that takes minutes: the first SIGINT waits for it, the second does not.
-awk 'BEGIN { srand(1); for (d = 0; d < 300; d++) { for (w = 0; w < 300; w++) { n = 2 + int(6 * rand()); for (c = 0; c < n; c++)
-    printf "%c", 97 + int(26 * rand() * rand()); printf " " } print "\n" } }' >"$folder/text.txt"
-"$frugal" data "$folder/text.txt" --out "$folder/data" --quiet tokenizer.vocabulary=300 >"$folder/out" 2>"$folder/err" ||
-    complain "frugal data failed"
 recipe "data: {folder: $folder/data}" "model: {kind: llama, hidden_size: 256}" \
     "train: {steps: 5, micro_batch: 1, accumulation: 100000, length: 256}"
 "$frugal" train "$folder/recipe.yaml" --out "$folder/run" >"$folder/out" 2>"$folder/err" &
