@@ -57,12 +57,12 @@ struct fr_evaluator {
 static fr_status allocate(fr_evaluator *e, fr_error *error)
 {
     size_t cells = (size_t)(e->rows * e->length);
-    int32_t **arrays[] = {&e->inputs, &e->positions, &e->segments, &e->targets};
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-        if (!(*arrays[i] = fr_alloc_array(cells, sizeof(int32_t), FR_MEMORY_OTHER)))
-            return fr_fail(error, FR_NO_MEMORY, "no memory to evaluate %zu tokens together", cells);
+    e->inputs = fr_alloc_array(cells, sizeof *e->inputs, FR_MEMORY_OTHER);
+    e->positions = fr_alloc_array(cells, sizeof *e->positions, FR_MEMORY_OTHER);
+    e->segments = fr_alloc_array(cells, sizeof *e->segments, FR_MEMORY_OTHER);
+    e->targets = fr_alloc_array(cells, sizeof *e->targets, FR_MEMORY_OTHER);
     e->windows = fr_alloc_array(cells, sizeof *e->windows, FR_MEMORY_OTHER);
-    if (!e->windows)
+    if (!e->inputs || !e->positions || !e->segments || !e->targets || !e->windows)
         return fr_fail(error, FR_NO_MEMORY, "no memory to evaluate %zu tokens together", cells);
     fr_tape_options options = {.mode = FR_TAPE_NO_GRAD};
     e->tape = fr_tape_create(&options, error);
@@ -301,8 +301,9 @@ fr_status fr_evaluate(fr_model *model, const fr_tokenizer *tokenizer, fr_text_ne
                       void *text_context, int64_t length, fr_evaluation *result, fr_error *error)
 {
     fr_evaluator *evaluator;
-    FR_TRY(fr_evaluator_create(&evaluator, model, tokenizer, length, error));
-    fr_status status;
+    fr_status status = fr_evaluator_create(&evaluator, model, tokenizer, length, error);
+    if (!evaluator)
+        return status;
     const char *text = NULL;
     size_t size = 0;
     while ((status = next(text_context, &text, &size, error)) == FR_OK && text)

@@ -140,7 +140,7 @@ static fr_status add_record(fr_events *events, fr_error *error)
     if (event->failed || out->failed || events->summary.failed || events->value.failed ||
         events->tensor.failed) {
         fr_buffer *all[] = {event, out, &events->summary, &events->value, &events->tensor};
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
             all[i]->failed = false;
         out->size = before; /* the records before this one are whole and stay */
         return no_memory(events, error);
@@ -260,7 +260,7 @@ void fr_events_close(fr_events *events)
     }
     fr_buffer *all[] = {&events->records, &events->event, &events->summary, &events->value,
                         &events->tensor};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         fr_buffer_free(all[i]);
     fr_free(events->path);
     fr_free(events);
