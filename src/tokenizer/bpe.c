@@ -244,6 +244,15 @@ static void merge_long(const bpe *model, bpe_scratch *s, size_t size)
     }
 }
 
+static fr_status refuse_byte(const bpe *model, const char *piece, fr_error *error)
+{
+    while (model->byte_id[(unsigned char)*piece] >= 0)
+        piece++;
+    return fr_fail(error, FR_BAD_INPUT,
+                   "byte 0x%02X has no token in this vocabulary, which holds UTF-8 only",
+                   (unsigned char)*piece);
+}
+
 /* Without the cache. Room for `size` ids is there. */
 static fr_status merge_piece(const bpe *model, bpe_scratch *scratch, const char *piece, size_t size,
                              fr_ids *ids, fr_error *error)
@@ -259,8 +268,11 @@ static fr_status merge_piece(const bpe *model, bpe_scratch *scratch, const char 
     if (!plain && !brief)
         FR_TRY(reserve_long(scratch, size, error));
     int32_t *out = ids->ids + ids->count, *work = plain || brief ? out : scratch->ids;
+    int32_t signs = 0;
     for (size_t i = 0; i < size; i++)
-        work[i] = model->byte_id[(unsigned char)piece[i]];
+        signs |= work[i] = model->byte_id[(unsigned char)piece[i]];
+    if (signs < 0)
+        return refuse_byte(model, piece, error);
     if (plain) {
         ids->count += size;
     } else if (brief) {

@@ -23,9 +23,9 @@ typedef struct bpe_merge {
 
 typedef struct bpe {
     const vocabulary *tokens; /* of the tokenizer, not owned */
-    int32_t byte_id[256];
-    bpe_merge *merges; /* open addressing, at most half full */
-    size_t mask;       /* places - 1 */
+    int32_t byte_id[256];     /* -1: no token (only bytes that no UTF-8 text has) */
+    bpe_merge *merges;        /* open addressing, at most half full */
+    size_t mask;              /* places - 1 */
     size_t merge_count;
     bool
         whole_pieces; /* a piece that is a token is that token, whatever the merges say ("ignore_merges") */

@@ -1,7 +1,7 @@
 /* json_model.c: the vocabulary and the merges of a tokenizer.json.
 
    Nothing in the file is trusted: ids must be 0, 1, ... without holes or twins over the vocabulary and the added tokens
-   together, all 256 bytes must be there, and merges must name tokens. */
+   together, all bytes of UTF-8 must be there, and merges must name tokens. */
 #include "tokenizer/byte_level.h"
 #include "tokenizer/json_reader.h"
 
@@ -81,12 +81,15 @@ static fr_status find_bytes(reader *r, const bool *is_piece)
     for (size_t id = 0; id < tokens->count; id++)
         if (is_piece[id] && tokens->start[id + 1] - tokens->start[id] == 1)
             model->byte_id[(unsigned char)tokens->bytes[tokens->start[id]]] = (int32_t)id;
-    for (int byte = 0; byte < 256; byte++)
-        if (model->byte_id[byte] < 0)
+    for (unsigned byte = 0; byte < 256; byte++) {
+        /* These occur in no UTF-8 text; vocabularies learned from text alone lack them. */
+        bool never_in_utf8 = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
+        if (model->byte_id[byte] < 0 && !never_in_utf8)
             return UNSUPPORTED(r,
-                               "model.vocab has no token for byte 0x%02X; only vocabularies with "
-                               "all 256 bytes can hold any text",
-                               (unsigned)byte);
+                               "model.vocab has no token for byte 0x%02X; a vocabulary must have "
+                               "one for every byte of UTF-8 text",
+                               byte);
+    }
     return FR_OK;
 }
 
@@ -170,7 +173,7 @@ static bool is_empty(const json_t *value)
 
 static fr_status check_model(reader *r, json_t *model)
 {
-    /* unk_token, fuse_unk and byte_fallback say what to do with characters without a token; with all 256 bytes in the vocabulary
+    /* unk_token, fuse_unk and byte_fallback say what to do with characters without a token; with all bytes in the vocabulary
        there are none, so they change nothing. */
     static const char *const known[] = {"type",
                                         "dropout",
@@ -213,9 +216,8 @@ fr_status json_read_model(reader *r, json_t *model)
     for (size_t i = 0; i < t->added_count; i++)
         if (!json_object_get(vocab, t->added[i].content))
             count++;
-    if (count < 256 || count > INT32_MAX)
-        return UNSUPPORTED(r, "model.vocab: %zu tokens found, the 256 bytes at least expected",
-                           count);
+    if (count == 0 || count > INT32_MAX)
+        return BAD(r, "model.vocab: %zu tokens found", count);
     bool whole_pieces;
     FR_TRY(json_read_bool(r, "model", model, "ignore_merges", false, &whole_pieces));
     entry *entries = fr_alloc_array(count, sizeof *entries, FR_MEMORY_OTHER);
