@@ -2,6 +2,7 @@
    threads, a batch at a time, and written in order, so that the files do not depend on the number
    of threads. */
 #include "data/prepare.h"
+#include "tokenizer/utf8.h"
 
 #include <string.h>
 
@@ -68,25 +69,6 @@ static fr_status encode_batch(encoding *e, fr_error *error)
 
 /* ---- writing ---- */
 
-/* Bytes of the valid UTF-8 character at the front, 0: it is not valid. */
-static size_t character(const unsigned char *s, size_t size)
-{
-    size_t n = s[0] < 0x80   ? 1
-               : s[0] < 0xC2 ? 0
-               : s[0] < 0xE0 ? 2
-               : s[0] < 0xF0 ? 3
-               : s[0] < 0xF5 ? 4
-                             : 0;
-    if (n == 0 || n > size)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    bool surrogate = s[0] == 0xED && s[1] >= 0xA0;
-    bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-    return surrogate || overlong || (s[0] == 0xF4 && s[1] >= 0x90) ? 0 : n;
-}
-
 /* Append a JSON string. JSON holds Unicode only: a byte that is not valid UTF-8 is written as a
    lone surrogate (see jsonl.c). */
 static void append_json(fr_buffer *out, const char *text, size_t size)
@@ -96,7 +78,7 @@ static void append_json(fr_buffer *out, const char *text, size_t size)
     for (size_t at = 0; at < size;) {
         size_t from = at, n = 0;
         while (at < size && s[at] >= 32 && s[at] != '"' && s[at] != '\\' &&
-               (n = character(s + at, size - at)) > 0)
+               (n = utf8_length(s + at, size - at)) > 0)
             at += n;
         fr_buffer_append(out, text + from, at - from);
         if (at == size)

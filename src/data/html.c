@@ -8,8 +8,9 @@
    end a paragraph, list items and table rows a line, table cells are parted by tabs; white space
    otherwise collapses, except in <pre>.
 
-   Encoding: what a `charset` within the first 4 KiB says, as the HTML standard has it; else UTF-8
-   (libxml2 alone would say Latin-1). */
+   Encoding: what a `charset` within the first 4 KiB says, as the HTML standard has it, else UTF-8; converted before
+   the parser sees it (charset.h). */
+#include "data/charset.h"
 #include "data/format.h"
 
 #include <libxml/HTMLparser.h>
@@ -22,6 +23,8 @@ typedef enum gap { GAP_NONE, GAP_SPACE, GAP_TAB, GAP_LINE, GAP_PARAGRAPH } gap;
 
 typedef struct html {
     fr_buffer head; /* the first bytes, until there are enough to tell the encoding */
+    charset charset;
+    fr_buffer unicode; /* what the parser gets next */
     htmlParserCtxtPtr parser;
     fr_buffer *text;
     size_t dropped;      /* depth inside a dropped element */
@@ -136,15 +139,6 @@ static xmlSAXHandler handler = {
     /* cdataBlock stays NULL: the contents of scripts and styles. */
 };
 
-static bool names_charset(const fr_buffer *head)
-{
-    size_t size = head->size < HEAD ? head->size : HEAD;
-    for (size_t i = 0; i + 7 <= size; i++)
-        if (strncasecmp(head->data + i, "charset", 7) == 0)
-            return true;
-    return false;
-}
-
 static fr_status no_memory(const char *path, fr_error *error)
 {
     return fr_fail(error, FR_NO_MEMORY, "no memory to read %s", path);
@@ -152,14 +146,32 @@ static fr_status no_memory(const char *path, fr_error *error)
 
 static fr_status begin(html *h, const char *path, fr_error *error)
 {
-    xmlCharEncoding encoding =
-        names_charset(&h->head) ? XML_CHAR_ENCODING_NONE : XML_CHAR_ENCODING_UTF8;
-    h->parser = htmlCreatePushParserCtxt(&handler, h, NULL, 0, NULL, encoding);
+    char name[64];
+    size_t looked = h->head.size < HEAD ? h->head.size : HEAD;
+    bool declared = charset_declared(h->head.data, looked, name, sizeof name);
+    charset_open(&h->charset, declared ? name : NULL);
+    h->parser = htmlCreatePushParserCtxt(&handler, h, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
     if (!h->parser)
         return no_memory(path, error);
     htmlCtxtUseOptions(h->parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
-                                      HTML_PARSE_NONET);
+                                      HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
     return FR_OK;
+}
+
+static fr_status parse(html *h, const char *path, const char *bytes, size_t size, bool last,
+                       fr_error *error)
+{
+    fr_buffer_clear(&h->unicode);
+    fr_buffer_text(&h->unicode, ""); /* there is a block, if an empty one */
+    charset_append(&h->charset, bytes, size, last, &h->unicode);
+    if (h->unicode.failed)
+        return no_memory(path, error);
+    char *text = h->unicode.data, *end = text + h->unicode.size;
+    for (char *zero = text; (zero = memchr(zero, 0, (size_t)(end - zero)));)
+        *zero = ' '; /* the parser would take it for the end */
+    /* Parse errors are what real pages are made of; only a lack of memory stops. */
+    int result = htmlParseChunk(h->parser, text, (int)h->unicode.size, last);
+    return result == XML_ERR_NO_MEMORY || h->text->failed ? no_memory(path, error) : FR_OK;
 }
 
 static fr_status convert(void **state, const char *path, const char *bytes, size_t size, bool last,
@@ -169,21 +181,17 @@ static fr_status convert(void **state, const char *path, const char *bytes, size
     if (!h && !(h = *state = fr_alloc(sizeof *h, FR_MEMORY_DATA)))
         return no_memory(path, error);
     h->text = text;
-    if (!h->parser) {
-        fr_buffer_append(&h->head, bytes, size);
-        if (h->head.failed)
-            return no_memory(path, error);
-        if (h->head.size < HEAD && !last)
-            return FR_OK;
-        FR_TRY(begin(h, path, error));
-        bytes = h->head.data;
-        size = h->head.size;
-    }
-    /* Parse errors are what real pages are made of; only a lack of memory stops. */
-    int result = htmlParseChunk(h->parser, bytes, (int)size, last);
-    if (h->head.data)
-        fr_buffer_free(&h->head);
-    return result == XML_ERR_NO_MEMORY || text->failed ? no_memory(path, error) : FR_OK;
+    if (h->parser)
+        return parse(h, path, bytes, size, last, error);
+    fr_buffer_append(&h->head, bytes, size);
+    if (h->head.failed)
+        return no_memory(path, error);
+    if (h->head.size < HEAD && !last)
+        return FR_OK;
+    FR_TRY(begin(h, path, error));
+    fr_status status = parse(h, path, h->head.data, h->head.size, last, error);
+    fr_buffer_free(&h->head);
+    return status;
 }
 
 static void close_html(void *state)
@@ -193,7 +201,9 @@ static void close_html(void *state)
         return;
     if (h->parser)
         htmlFreeParserCtxt(h->parser);
+    charset_close(&h->charset);
     fr_buffer_free(&h->head);
+    fr_buffer_free(&h->unicode);
     fr_free(h);
 }
 

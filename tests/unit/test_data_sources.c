@@ -373,6 +373,15 @@ static void test_html_gives_the_text_in_paragraphs(void **state)
         {"<p>unclosed <b>tags <i>everywhere", "unclosed tags everywhere"},
         {"caf\xc3\xa9 without a declaration", "caf\xc3\xa9 without a declaration"},
         {"<meta charset=\"iso-8859-1\"><p>caf\xe9", "caf\xc3\xa9"},
+        {"<meta charset='utf-8'>caf\xe9 and \xe2\x80\x9cquotes\xe2\x80\x9d",
+         "caf\xc3\xa9 and \xe2\x80\x9cquotes\xe2\x80\x9d"},
+        {"<meta content=\"text/html; charset=Shift_JIS\"><p>\x93\xfa\x96\x7b \xff end",
+         "\xe6\x97\xa5\xe6\x9c\xac \xef\xbf\xbd end"},
+        {"<meta charset=windows-1252>\x93quoted\x94", "\xe2\x80\x9cquoted\xe2\x80\x9d"},
+        {"<meta charset=latin1>\x93quoted\x94", "\xe2\x80\x9cquoted\xe2\x80\x9d"},
+        {"<meta charset=no-such-set>caf\xc3\xa9", "caf\xc3\xa9"},
+        {"<meta charset=utf-16>caf\xc3\xa9", "caf\xc3\xa9"},
+        {"cut off \xe2\x80", "cut off \xc3\xa2\xc2\x80"},
         {"<!DOCTYPE html [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><p>text &b;", NULL},
         {"<b>a</b> <i>b</i>", "a b"},
     };
@@ -390,6 +399,37 @@ static void test_html_gives_the_text_in_paragraphs(void **state)
         assert_null(out.data ? strstr(out.data, "aaaaaaaa") : NULL);
         fr_buffer_free(&out);
     }
+}
+
+static void test_a_zero_byte_does_not_end_a_page(void **state)
+{
+    (void)state;
+    put("zero.html", "<p>one\0two<p>three", 18);
+    expect("zero.html", "one two\n\nthree\x1e");
+}
+
+static void test_long_html_is_converted_across_the_pieces_that_are_read(void **state)
+{
+    (void)state;
+    fr_buffer page = {0}, out = {0};
+    int64_t count;
+    enum { CHARACTERS = 200000 };
+    for (int packed = 0; packed < 2; packed++) {
+        fr_buffer_clear(&page);
+        fr_buffer_clear(&out);
+        fr_buffer_text(&page, packed ? "<meta charset=gbk><pre>x" : "<meta charset=utf-8><pre>xy");
+        for (int i = 0; i < CHARACTERS; i++)
+            fr_buffer_text(&page, packed ? "\xca\xc0" : "\xe4\xb8\x96");
+        put("long.html", page.data, page.size);
+        assert_int_equal(read_all(in_root("long.html"),
+                                  &(fr_source_options){.max_document = 1 << 20}, &out, &count,
+                                  NULL),
+                         FR_OK);
+        assert_int_equal(out.size, (packed ? 2 : 3) + 3 * CHARACTERS);
+        assert_null(strstr(out.data, "\xef\xbf\xbd"));
+    }
+    fr_buffer_free(&page);
+    fr_buffer_free(&out);
 }
 
 static void test_hostile_html_ends_with_bounded_memory(void **state)
@@ -561,6 +601,8 @@ int main(void)
         cmocka_unit_test(test_invalid_utf8_is_kept_as_bytes),
         cmocka_unit_test(test_markdown_loses_only_its_front_matter),
         cmocka_unit_test(test_html_gives_the_text_in_paragraphs),
+        cmocka_unit_test(test_a_zero_byte_does_not_end_a_page),
+        cmocka_unit_test(test_long_html_is_converted_across_the_pieces_that_are_read),
         cmocka_unit_test(test_hostile_html_ends_with_bounded_memory),
         cmocka_unit_test(test_json_lines_give_a_document_each),
         cmocka_unit_test(test_lone_surrogates_in_records_are_bytes),
