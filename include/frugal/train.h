@@ -210,7 +210,7 @@ fr_status fr_train_plan_make(const fr_recipe *recipe, double flops_per_second, f
 
 typedef struct fr_train_progress {
     const char *phase;       /* NULL when the recipe has none */
-    const char *activity;    /* "training", "evaluating", "saving" */
+    const char *activity;    /* "training", "evaluating", "saving", "done" */
     int64_t step, steps;     /* done; in all (estimated when timed, 0: not known yet) */
     double loss;             /* smoothed; NaN before the first step */
     double held_out_loss;    /* the last one; NaN before */

@@ -160,8 +160,10 @@ double fr_run_seconds_left(const fr_trainer *trainer)
     if (limits[SECONDS].limit > 0)
         left = fmin(left, limits[SECONDS].limit - limits[SECONDS].done + reserve(trainer));
     double steps = run_steps_left(trainer);
-    if (!isnan(steps) && trainer->own->step_seconds > 0)
-        left = fmin(left, steps * trainer->own->step_seconds);
+    const struct fr_trainer_own *own = trainer->own;
+    if (!isnan(steps) &&
+        own->steps > 0) /* at the pace of this process, evaluations and checkpoints included */
+        left = fmin(left, steps * (fr_seconds() - own->began) / (double)own->steps);
     return isfinite(left) ? fmax(0, left) : NAN;
 }
 
@@ -230,7 +232,10 @@ fr_status fr_phase_open(fr_trainer *trainer, fr_error *error)
     struct fr_trainer_own *own = trainer->own;
     const fr_phase_options *o = fr_trainer_phase(trainer);
     if (!o->train)
-        return fr_fail(error, FR_BAD_INPUT, "nothing to train on: give data.folder or data.train");
+        return fr_fail(
+            error, FR_BAD_INPUT,
+            "phase %lld has nothing to train on: give it train: or the recipe data.train",
+            (long long)trainer->position.phase + 1);
     fr_loader_options options = {.batch = o->micro_batch,
                                  .length = o->length,
                                  .cross_documents = trainer->data.cross_documents,

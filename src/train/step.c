@@ -130,6 +130,7 @@ static void measure(fr_trainer *trainer, double begin)
     double seconds = fr_seconds() - begin;
     trainer->last.seconds = seconds;
     own->step_seconds = own->step_seconds > 0 ? 0.9 * own->step_seconds + 0.1 * seconds : seconds;
+    own->began = own->steps++ ? own->began : begin;
     own->training_seconds += seconds;
     own->trained_tokens += trainer->last.tokens;
 }

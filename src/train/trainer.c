@@ -234,6 +234,8 @@ static fr_status create_parts(fr_trainer *trainer, const fr_recipe *recipe, fr_e
     FR_TRY(fr_train_recipe_read(&own->recipe, recipe, error));
     trainer->options = own->recipe.train;
     trainer->data = own->recipe.data;
+    if (!own->recipe.phases[0].options.train)
+        return fr_fail(error, FR_BAD_INPUT, "nothing to train on: give data.folder or data.train");
     if (trainer->data.tokenizer)
         FR_TRY(fr_tokenizer_load(&trainer->tokenizer, trainer->data.tokenizer, error));
     FR_TRY(fr_plan_from_recipe(&own->recipe, trainer->tokenizer, 0, &own->plan, error));

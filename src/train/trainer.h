@@ -93,6 +93,8 @@ struct fr_trainer_own {
     double clock; /* when position.seconds was right */
     double step_seconds, evaluation_seconds,
         saving_seconds; /* smoothed, of the last one, of the last one */
+    double began;       /* clock at the first step */
+    int64_t steps;
     double training_seconds;
     int64_t trained_tokens;
     int64_t saved_step; /* of the newest checkpoint, -1: none */

@@ -564,6 +564,13 @@ static void test_a_timed_run_ends_in_its_time(void **state)
     double seconds = fr_seconds() - begin_seconds;
     assert_string_equal(result.stopped_by, "seconds");
     assert_true(seconds > 0.8 * 1.5 && seconds < 1.3 * 1.5);
+    /* The schedule has followed the clock down to its final factor of 0.1. */
+    char *losses = fixture_losses(run), *rate = NULL;
+    for (char *next = losses; (next = strstr(next, "\"lr\": ")); next++)
+        rate = next;
+    assert_non_null(rate);
+    assert_true(strtod(rate + strlen("\"lr\": "), NULL) < 0.2 * 1e-2);
+    fr_free(losses);
     fr_free(run);
 }
 
