@@ -26,7 +26,7 @@ const trim = (x, digits) => String(Number(x.toPrecision(digits)));
 function plain(x) {
   if (!isNumber(x)) return "–";
   const a = Math.abs(x);
-  if (a !== 0 && (a < 2e-3 || a >= 1e12)) return x.toExponential(2).replace("e+", "e").replace(/\.?0+e/, "e");
+  if (a !== 0 && (a < 1e-4 || a >= 1e12)) return x.toExponential(2).replace("e+", "e").replace(/\.?0+e/, "e");
   return a >= 1000 ? Math.round(x).toLocaleString("en") : trim(x, 4);
 }
 function scaled(x, base, units) {
@@ -348,7 +348,7 @@ function tiles() {
     ["bits per byte", first(heldOut.bits_per_byte), x => trim(x, 4)], ["training loss", first(summary.loss, last(steps.loss_smooth), last(steps.loss)), plain],
     ["parameters", parameters, count], ["steps", first(summary.step, summary.steps, last(steps.step)), count], ["tokens", first(summary.tokens, last(steps.tokens)), count],
     ["training time", first(summary.seconds, last(steps.seconds)), duration], ["tokens per second", first(summary.tokens_per_second, last(steps.tokens_per_second)), count],
-    ["of the machine's peak", last(steps.peak_share), percent], ["memory at most", memory || undefined, bytes],
+    ["of the machine's peak", last(steps.peak_share), percent], ["memory at most", first(summary.resident_peak_bytes, memory || undefined), bytes],
   ];
   return el("div", { class: "tiles" }, list.filter(t => isNumber(t[1])).map(t => el("div", { class: "tile" }, el("b", {}, t[2](t[1])), el("span", {}, t[0]))));
 }
