@@ -19,11 +19,13 @@ typedef struct fr_ids {
 void fr_ids_clear(fr_ids *ids);
 void fr_ids_free(fr_ids *ids);
 
-/* path: a tokenizer.json, or a model folder with one (tokenizer_config.json beside it is read for the special tokens). What is not
-   supported is refused by name. */
+/* path: a tokenizer.json, or a model folder with one (tokenizer_config.json beside it says which token ends a text). Byte-level BPE files of
+   the GPT-2, GPT-NeoX, Llama 3 and Qwen2 kind give the ids that Hugging Face's tokenizers gives; what is not supported is refused by
+   name. "truncation" and "padding" in the file are the caller's affair and not looked at. */
 fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error *error);
 void fr_tokenizer_free(fr_tokenizer *tokenizer);
-/* Write tokenizer.json and tokenizer_config.json (with the given context length) into a folder. */
+/* Write tokenizer.json and tokenizer_config.json (with the given context length) into a folder: what was loaded, byte for byte but for
+   model_max_length, so that transformers' AutoTokenizer gives the same ids. */
 fr_status fr_tokenizer_save(const fr_tokenizer *tokenizer, const char *folder, int64_t max_length, fr_error *error);
 /* One of the ids 0..255, nothing to learn; plus the end-of-text token as id 256. */
 fr_status fr_tokenizer_create_bytes(fr_tokenizer **tokenizer, fr_error *error);
@@ -55,8 +57,11 @@ typedef struct fr_tokenizer_kind {
 extern const fr_registry fr_tokenizers;
 
 enum { FR_ENCODE_OFFSETS = 1, FR_ENCODE_SPECIAL_AS_TEXT = 2, FR_ENCODE_ADD_SPECIAL = 4 /* run the post-processor */ };
-/* Append the ids of `text`. Any bytes are allowed, also zeros and invalid UTF-8. Added and special tokens in the text are recognised
-   unless FR_ENCODE_SPECIAL_AS_TEXT. */
+/* Append the ids of `text`. Any bytes are allowed, also zeros; runs of bytes that are not UTF-8 are pieces of their own. Without a
+   normaliser in the file, decoding gives the same bytes back. Added tokens in the text are recognised; FR_ENCODE_SPECIAL_AS_TEXT
+   takes those that are special for text (so that a corpus cannot inject them). Offsets are of the whole token, never trimmed; where
+   a normaliser has changed something they cover the stretch that was normalised together. Time is linear in the size (n log n for one piece).
+   Errors: FR_BAD_INPUT for a byte without a token, which only vocabularies without 0xC0, 0xC1, 0xF5.. can give. */
 fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags, fr_ids *ids, fr_error *error);
 /* Append the bytes of ids; special tokens are left out when `skip_special`. An id outside the vocabulary is an error. */
 fr_status fr_tokenizer_decode(const fr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special, fr_buffer *text,
