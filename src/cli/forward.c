@@ -1,5 +1,5 @@
-/* forward.c: `frugal forward`: what a model computes from ids, as tensors in a file: for debugging, and for
-   comparing with other libraries. */
+/* forward.c: `frugal forward`: what a model computes from ids, as tensors in a file: for debugging,
+   and for comparing with other libraries. */
 #include "cli/cli.h"
 #include "cli/token_text.h"
 
@@ -57,7 +57,7 @@ typedef struct forward {
     bool tap_failed;
 } forward;
 
-/* ---- input ------------------------------------------------------------------------------------ */
+/* ---- input ---- */
 
 static bool push_id(fr_ids *ids, int32_t id)
 {
@@ -137,7 +137,7 @@ static fr_status load(forward *f, fr_error *error)
     return status;
 }
 
-/* ---- computing -------------------------------------------------------------------------------- */
+/* ---- computing ---- */
 
 static void keep(void *context, const char *name, const fr_tensor *value)
 {
@@ -195,9 +195,10 @@ static fr_status write_file(const forward *f, fr_error *error)
     return status;
 }
 
-/* ---- summary ---------------------------------------------------------------------------------- */
+/* ---- summary ---- */
 
-/* The likeliest next ids of a row, best first, and the logarithm of the sum behind their probabilities. */
+/* The likeliest next ids of a row, best first, and the logarithm of the sum behind their
+   probabilities. */
 typedef struct ranking {
     int32_t ids[TOP];
     int count;
@@ -282,7 +283,7 @@ static fr_status print_json(const forward *f, fr_error *error)
                           error);
 }
 
-/* ---- the verb --------------------------------------------------------------------------------- */
+/* ---- the verb ---- */
 
 static fr_status work(forward *f, fr_error *error)
 {

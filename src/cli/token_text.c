@@ -3,7 +3,8 @@
 
 #include <jansson.h>
 
-/* Bytes as they would stand between quotes in C: what is not printable ASCII or UTF-8 is escaped. */
+/* Bytes as they would stand between quotes in C: what is not printable ASCII or UTF-8 is
+   escaped. */
 static void quote(fr_buffer *out, const char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {

@@ -1,14 +1,17 @@
 /* safetensors.c: reading safetensors files.
 
-   A file is 8 bytes (little-endian length N of the header), N bytes of JSON, then the tensors' bytes:
+   A file is 8 bytes (little-endian length N of the header), N bytes of JSON, then the tensors'
+   bytes:
 
-       {"__metadata__": {"format": "pt"}, "NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
+       {"__metadata__": {"format": "pt"},
+        "NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
 
-   Offsets count from the end of the header. The file is memory-mapped, so opening costs the header alone, and a tensor is read
-   from the disk when it is used. Everything that the header says is checked before anyone may follow it: each tensor's
-   size against its shape and dtype, and all tensors together against the file, which they must cover without overlap, hole or
-   rest (the format's own rule, so that one file has one reading). Source: the format's description in the repository
-   huggingface/safetensors. */
+   Offsets count from the end of the header. The file is memory-mapped, so opening costs the header
+   alone, and a tensor is read from the disk when it is used. Everything that the header says is
+   checked before anyone may follow it: each tensor's size against its shape and dtype, and all
+   tensors together against the file, which they must cover without overlap, hole or rest (the
+   format's own rule, so that one file has one reading). Source: the format's description in the
+   repository huggingface/safetensors. */
 #include "frugal/formats.h"
 
 #include <jansson.h>

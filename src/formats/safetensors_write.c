@@ -1,8 +1,9 @@
 /* safetensors_write.c: writing safetensors files (safetensors.c describes them).
 
-   Tensors stand in the order given, but those of larger elements before those of smaller ones, and the header is padded with
-   spaces to a multiple of 8, so that every tensor lies aligned to its element in the file and a reader may map it. Numbers
-   are converted in chunks of a fixed size: writing a model takes no second copy of it. */
+   Tensors stand in the order given, but those of larger elements before those of smaller ones, and
+   the header is padded with spaces to a multiple of 8, so that every tensor lies aligned to its
+   element in the file and a reader may map it. Numbers are converted in chunks of a fixed size:
+   writing a model takes no second copy of it. */
 #include "frugal/formats.h"
 
 #include <jansson.h>

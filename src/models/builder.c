@@ -1,5 +1,5 @@
-/* builder.c: declaring the parts of a layer with a sticky status, so that a model's build reads as a
-   list of its parts. */
+/* builder.c: declaring the parts of a layer with a sticky status, so that a model's build reads as
+   a list of its parts. */
 #include "models/models.h"
 #include "nn/nn.h"
 

@@ -2,8 +2,9 @@
 
    A field of config.json is known in one of four ways: the kind's table has it, the kind reads it
    itself, the kind ignores it, or every model ignores it (the list below: fields of generation, of
-   other heads, of the library that wrote them). A field that is null says nothing. Everything else is refused
-   by name, because nobody can know that it does not change the result. docs/models.md repeats the lists. */
+   other heads, of the library that wrote them). A field that is null says nothing. Everything else
+   is refused by name, because nobody can know that it does not change the result. docs/models.md
+   repeats the lists. */
 #include "models/models.h"
 
 #include <string.h>

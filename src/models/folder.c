@@ -1,5 +1,5 @@
-/* folder.c: a model as a Hugging Face folder: config.json, generation_config.json, and the weights in
-   model.safetensors or in the shards that an index lists (weights.c). */
+/* folder.c: a model as a Hugging Face folder: config.json, generation_config.json, and the weights
+   in model.safetensors or in the shards that an index lists (weights.c). */
 #include "models/models.h"
 #include "frugal/formats.h"
 
@@ -81,7 +81,7 @@ static fr_status build_from_json(fr_model **model, const json_t *json, const cha
     void *config;
     FR_TRY(fr_config_kind(&kind, json, path, error));
     FR_TRY(fr_config_from_json(&config, kind, json, path, error));
-    fr_status status = fr_model_build(model, kind, config, false, error);
+    fr_status status = fr_model_build(model, kind, config, true, error);
     fr_model_config_free(kind, config);
     if (status != FR_OK)
         return fr_error_prefix(error, "%s", path);
@@ -122,8 +122,8 @@ fr_status fr_model_load(fr_model **out, const char *folder, fr_error *error)
 
 /* ---- writing ---- */
 
-/* The object as text in 15 digits, which show 1e-5 as it was written, or in 17 if one of its numbers
-   needs them. Freed with free; NULL: no memory. */
+/* The object as text in 15 digits, which show 1e-5 as it was written, or in 17 if one of its
+   numbers needs them. Freed with free; NULL: no memory. */
 static char *json_text(const json_t *json)
 {
     const size_t layout = JSON_INDENT(2);
@@ -137,7 +137,8 @@ static char *json_text(const json_t *json)
     return text;
 }
 
-/* Write the object (and release it) as FOLDER/NAME. `whole` false: something of it could not be made. */
+/* Write the object (and release it) as FOLDER/NAME. `whole` false: something of it could not be
+   made. */
 static fr_status write_json(json_t *json, bool whole, const char *folder, const char *name,
                             fr_error *error)
 {

@@ -1,5 +1,5 @@
-/* gpt2.c: GPT-2 (Radford et al., 2019): pre-norm decoder with learned positions, layer norms, GELU and
-   biases everywhere; the output matrix is the embedding.
+/* gpt2.c: GPT-2 (Radford et al., 2019): pre-norm decoder with learned positions, layer norms, GELU
+   and biases everywhere; the output matrix is the embedding.
 
    Files hold its matrices as (in, out), because its first code said a linear layer as a convolution
    of width one; ours are (out, in) as everywhere else, and are turned on reading and writing.
@@ -98,30 +98,13 @@ static fr_status write_config(const void *config, json_t *json, fr_error *error)
 
 /* ---- layers ---- */
 
-typedef struct gpt2_layer {
-    fr_norm_layer attention_norm, feed_forward_norm;
-    fr_attention_layer attention;
-    fr_feed_forward_layer feed_forward;
-    fr_layer_call calls[FR_LAYER_CALLS];
-} gpt2_layer;
-
 typedef struct gpt2 {
     fr_parameter *embedding, *positions; /* (V, C), (P, C) */
     fr_norm_layer norm;
-    gpt2_layer *layers;
+    fr_decoder_layer *layers;
 } gpt2;
 
 /* ---- forward ---- */
-
-static fr_tensor *apply_layer(const void *which, fr_tape *tape, fr_tensor *x, const fr_step *step)
-{
-    const gpt2_layer *layer = which;
-    fr_tensor *normed = fr_norm_apply(&layer->attention_norm, tape, x);
-    x = fr_add(tape, x, fr_attention_apply(&layer->attention, tape, normed, step));
-    normed = fr_norm_apply(&layer->feed_forward_norm, tape, x);
-    x = fr_add(tape, x, fr_feed_forward_apply(&layer->feed_forward, tape, normed));
-    return fr_tap(tape, x, "layers.%d.out", layer->attention.index);
-}
 
 /* The learned vectors of the places: (B, T, C), or (T, C) for 0..T-1. */
 static fr_tensor *places(const gpt2 *own, fr_tape *tape, const fr_tensor *ids, fr_tensor *positions)
@@ -149,7 +132,7 @@ static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, 
     x = fr_tap(tape, x, "embeddings");
     x = fr_dropout(tape, x, (float)c->embd_pdrop);
     for (int64_t i = 0; i < model->layers; i++)
-        x = fr_layer_run(own->layers[i].calls, tape, x, &step, model->recompute);
+        x = fr_decoder_layer_apply(&own->layers[i], tape, x, &step, model->recompute);
     return fr_tap(tape, fr_norm_apply(&own->norm, tape, x), "final_norm");
 }
 
@@ -173,7 +156,7 @@ static float score_scale(const gpt2_config *c, int64_t layer)
     return (float)(c->scale_attn_by_inverse_layer_idx ? scale / (double)(layer + 1) : scale);
 }
 
-static void build_layer(fr_builder *b, gpt2_layer *layer, const gpt2_config *c)
+static void build_layer(fr_builder *b, fr_decoder_layer *layer, const gpt2_config *c)
 {
     const fr_axis hidden_axis = FR_AXIS_HIDDEN;
     int64_t width = c->n_embd;
@@ -194,8 +177,7 @@ static void build_layer(fr_builder *b, gpt2_layer *layer, const gpt2_config *c)
     a->scale = score_scale(c, b->layer);
     f->activation = (fr_activation)c->activation_function;
     a->dropout = f->dropout = (float)c->resid_pdrop;
-    a->index = f->index = (int)b->layer;
-    fr_layer_calls_fill(layer->calls, apply_layer, layer);
+    fr_decoder_layer_number(layer, (int)b->layer);
 }
 
 static void describe(fr_model *model, const gpt2_config *c)

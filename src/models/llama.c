@@ -1,5 +1,5 @@
-/* llama.c: the LLaMA family (arXiv 2302.13971): pre-norm decoder with rotary positions, root mean square
-   norms, gated feed-forward, grouped key and value heads.
+/* llama.c: the LLaMA family (arXiv 2302.13971): pre-norm decoder with rotary positions, root mean
+   square norms, gated feed-forward, grouped key and value heads.
 
    Four of Hugging Face's model types are this one file and differ in details:
        llama    optional biases of attention and feed-forward
@@ -147,7 +147,7 @@ static const char *const required[] = {"vocab_size",          "hidden_size",
                                        "intermediate_size",   "num_hidden_layers",
                                        "num_attention_heads", NULL};
 
-/* ---- rotary positions in config.json: an object `rope_scaling` (beside rope_theta), or `rope_parameters` ---- */
+/* ---- rotary positions: an object rope_scaling (beside rope_theta), or rope_parameters ---- */
 
 /* Keys of the object and the options that they fill. */
 static const fr_config_default rope_keys[] = {
@@ -251,31 +251,14 @@ static fr_status write_config(const void *config, json_t *json, fr_error *error)
 
 /* ---- layers ---- */
 
-typedef struct llama_layer {
-    fr_norm_layer attention_norm, feed_forward_norm;
-    fr_attention_layer attention;
-    fr_feed_forward_layer feed_forward;
-    fr_layer_call calls[FR_LAYER_CALLS];
-} llama_layer;
-
 typedef struct llama {
     fr_parameter *embedding;
     fr_norm_layer norm;
     fr_tensor *inverse_frequency; /* (D/2) */
-    llama_layer *layers;
+    fr_decoder_layer *layers;
 } llama;
 
 /* ---- forward ---- */
-
-static fr_tensor *apply_layer(const void *which, fr_tape *tape, fr_tensor *x, const fr_step *step)
-{
-    const llama_layer *layer = which;
-    fr_tensor *normed = fr_norm_apply(&layer->attention_norm, tape, x);
-    x = fr_add(tape, x, fr_attention_apply(&layer->attention, tape, normed, step));
-    normed = fr_norm_apply(&layer->feed_forward_norm, tape, x);
-    x = fr_add(tape, x, fr_feed_forward_apply(&layer->feed_forward, tape, normed));
-    return fr_tap(tape, x, "layers.%d.out", layer->attention.index);
-}
 
 static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
 {
@@ -288,7 +271,7 @@ static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, 
     fr_tensor *x = fr_embedding(tape, own->embedding->value, batch->ids);
     x = fr_tap(tape, x, "embeddings");
     for (int64_t i = 0; i < model->layers; i++)
-        x = fr_layer_run(own->layers[i].calls, tape, x, &step, model->recompute);
+        x = fr_decoder_layer_apply(&own->layers[i], tape, x, &step, model->recompute);
     return fr_tap(tape, fr_norm_apply(&own->norm, tape, x), "final_norm");
 }
 
@@ -399,10 +382,10 @@ static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_co
     a->kv_heads = c->num_key_value_heads;
     a->head_dim = c->head_dim;
     a->window = has_window(c, b->layer) ? (int)c->sliding_window : 0;
-    a->index = (int)b->layer;
 }
 
-static void build_layer(fr_builder *b, llama_layer *layer, const llama_config *c, const llama *own)
+static void build_layer(fr_builder *b, fr_decoder_layer *layer, const llama_config *c,
+                        const llama *own)
 {
     fr_builder_norm(b, &layer->attention_norm, "input_layernorm", c->hidden_size, FR_AXIS_HIDDEN);
     build_attention(b, &layer->attention, c, own);
@@ -416,8 +399,7 @@ static void build_layer(fr_builder *b, llama_layer *layer, const llama_config *c
     f->down = fr_builder_linear(b, "mlp.down_proj", c->hidden_size, FR_AXIS_HIDDEN,
                                 c->intermediate_size, FR_AXIS_FFN, c->mlp_bias, true);
     f->activation = (fr_activation)c->hidden_act;
-    f->index = (int)b->layer;
-    fr_layer_calls_fill(layer->calls, apply_layer, layer);
+    fr_decoder_layer_number(layer, (int)b->layer);
 }
 
 static void describe(fr_model *model, const llama_config *c)

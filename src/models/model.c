@@ -10,7 +10,8 @@ const fr_registry fr_models = {"model", "architecture families", kinds};
 
 /* ---- declaring ---- */
 
-/* A list of pointers with room for one more than `count`: it doubles at powers of two. NULL: no memory. */
+/* A list of pointers with room for one more than `count`: it doubles at powers of two. NULL: no
+   memory. */
 static void *reserve(void *list, size_t count)
 {
     if (count && (count & (count - 1)))
@@ -41,10 +42,6 @@ fr_parameter *fr_model_add_parameter(fr_model *model, const char *name, int rank
                                      const int64_t *shape, const fr_axis *axes, bool matrix,
                                      float init_std, fr_error *error)
 {
-    if (fr_model_parameter(model, name)) {
-        fr_fail(error, FR_WRONG_CALL, "parameter %s is declared twice", name);
-        return NULL;
-    }
     fr_parameter **list = reserve(model->parameters, model->parameter_count);
     if (!list)
         return no_memory(error, name);

@@ -12,7 +12,8 @@ extern const fr_model_kind fr_model_gpt2, fr_model_llama;
 fr_status fr_model_build(fr_model **model, const fr_model_kind *kind, const void *config,
                          bool shapes_only, fr_error *error);
 
-/* Fill the parameters from the folder's safetensors files. */
+/* Give the parameters of a model of shapes memory, and the numbers of the folder's safetensors
+   files. */
 fr_status fr_weights_load(fr_model *model, const char *folder, fr_error *error);
 
 /* ---- config.c: a configuration and JSON ---- */
@@ -25,7 +26,8 @@ fr_status fr_config_kind(const fr_model_kind **kind, const json_t *json, const c
 /* A new configuration from config.json, freed with fr_model_config_free. */
 fr_status fr_config_from_json(void **config, const fr_model_kind *kind, const json_t *json,
                               const char *path, fr_error *error);
-/* Put every field of the table into the object: a string that is NULL, an empty list and -1 as null. */
+/* Put every field of the table into the object: a string that is NULL, an empty list and -1 as
+   null. */
 fr_status fr_config_write_table(const fr_option_table *table, const void *config, json_t *json,
                                 fr_error *error);
 /* A deep copy; NULL: no memory. */

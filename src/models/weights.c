@@ -1,9 +1,10 @@
 /* weights.c: a model's parameters from safetensors files: one, or shards that an index lists.
 
-   Each tensor of a file must be a parameter, and each parameter must come exactly once. What does not
-   match is named: missing, unexpected, of another shape, twice. Names may leave the kind's prefix
-   out, as files saved without the head do. A tied output matrix may be stored as well, if it equals
-   the embedding. */
+   All is compared with the shapes that config.json asks for before any memory is taken for them, so
+   that a configuration that lies costs nothing. Each tensor of a file must be a parameter, and each
+   parameter must come exactly once. What does not match is named: missing, unexpected, of another
+   shape, twice. Names may leave the kind's prefix out, as files saved without the head do. A tied
+   output matrix may be stored as well, if it equals the embedding. */
 #include "models/models.h"
 #include "frugal/formats.h"
 
@@ -13,7 +14,7 @@ enum { CHUNK = 1 << 16, SHOWN = 5 };
 
 typedef struct loading {
     fr_model *model;
-    bool *loaded;   /* per parameter */
+    const fr_safetensors_entry **found; /* per parameter; NULL: not yet */
     float *scratch; /* CHUNK numbers of the model, then room for CHUNK numbers of the file */
     fr_error *error;
 } loading;
@@ -36,20 +37,38 @@ static const float *convert_chunk(const loading *l, const fr_safetensors_entry *
     return l->scratch;
 }
 
-/* Into the value, or (transposed) element k of the file's (in, out) to place (k % out, k / out). */
+static bool is_transposed(const loading *l, const fr_parameter *parameter)
+{
+    const fr_model_kind *kind = l->model->kind;
+    return kind->stored_transposed && kind->stored_transposed(parameter);
+}
+
+/* numbers[0..count) are elements from `begin` on of the file's (in, out), `to` is (out, in). */
+static void scatter(float *to, const float *numbers, int64_t begin, int64_t count, int64_t out,
+                    int64_t in)
+{
+    int64_t row = begin / out, column = begin % out; /* of the file */
+    for (int64_t i = 0; i < count; i++) {
+        to[column * in + row] = numbers[i];
+        if (++column == out) {
+            column = 0;
+            row++;
+        }
+    }
+}
+
 static void copy_numbers(const loading *l, fr_tensor *value, const fr_safetensors_entry *entry,
                          bool transposed)
 {
     float *to = fr_tensor_host(value);
     int64_t count = fr_tensor_count(value);
-    int64_t out = transposed ? value->shape[0] : 0, in = transposed ? value->shape[1] : 0;
     for (int64_t begin = 0; begin < count; begin += CHUNK) {
         int64_t part = count - begin < CHUNK ? count - begin : CHUNK;
         const float *numbers = convert_chunk(l, entry, begin, part);
-        if (!transposed)
+        if (transposed)
+            scatter(to, numbers, begin, part, value->shape[0], value->shape[1]);
+        else
             memcpy(to + begin, numbers, (size_t)part * sizeof *to);
-        for (int64_t i = 0; i < part && transposed; i++)
-            to[(begin + i) % out * in + (begin + i) / out] = numbers[i];
     }
 }
 
@@ -61,14 +80,13 @@ static const char *shape_text(const fr_safetensors_entry *entry, char *text, siz
     return fr_tensor_shape_text(&shape, text, size);
 }
 
-static fr_status load_parameter(const loading *l, size_t number, const fr_safetensors_entry *entry,
-                                const char *path)
+/* Does the entry fit parameter `number`? Then it is its source. */
+static fr_status match(const loading *l, size_t number, const fr_safetensors_entry *entry,
+                       const char *path)
 {
     const fr_parameter *parameter = l->model->parameters[number];
-    const fr_model_kind *kind = l->model->kind;
     fr_tensor expected = *parameter->value;
-    bool transposed = kind->stored_transposed && kind->stored_transposed(parameter);
-    if (transposed) {
+    if (is_transposed(l, parameter)) {
         expected.shape[0] = parameter->value->shape[1];
         expected.shape[1] = parameter->value->shape[0];
     }
@@ -83,11 +101,10 @@ static fr_status load_parameter(const loading *l, size_t number, const fr_safete
         return fr_fail_at(l->error, FR_UNSUPPORTED, path, 0,
                           "tensor '%s' holds %s; weights are f32, bf16 or f16", entry->name,
                           fr_dtype_name(entry->dtype));
-    if (l->loaded[number])
+    if (l->found[number])
         return fr_fail_at(l->error, FR_BAD_INPUT, path, 0, "tensor '%s' comes a second time",
                           entry->name);
-    l->loaded[number] = true;
-    copy_numbers(l, parameter->value, entry, transposed);
+    l->found[number] = entry;
     return FR_OK;
 }
 
@@ -106,14 +123,14 @@ static size_t find(const fr_model *model, const char *name)
 
 /* ---- one file ---- */
 
-static fr_status load_file(const loading *l, const fr_safetensors *file, const char *path)
+static fr_status match_file(const loading *l, const fr_safetensors *file, const char *path)
 {
     const fr_model *model = l->model;
     for (size_t i = 0; i < fr_safetensors_count(file); i++) {
         const fr_safetensors_entry *entry = fr_safetensors_at(file, i);
         size_t number = find(model, entry->name);
         if (number < model->parameter_count) {
-            FR_TRY(load_parameter(l, number, entry, path));
+            FR_TRY(match(l, number, entry, path));
             continue;
         }
         bool is_head = strcmp(entry->name, "lm_head.weight") == 0; /* tied: compared at the end */
@@ -148,22 +165,55 @@ static fr_status check_tied(const loading *l, const fr_safetensors *file, const 
                       "tie_word_embeddings");
 }
 
-/* `files` with their `paths`; every parameter must have come. */
+/* Every parameter must have come. */
+static fr_status check_missing(const loading *l, const char *where)
+{
+    char missing[512];
+    size_t used = 0, count = 0;
+    for (size_t i = 0; i < l->model->parameter_count; i++)
+        if (!l->found[i] && count++ < SHOWN && used < sizeof missing)
+            used += (size_t)snprintf(missing + used, sizeof missing - used, " %s",
+                                     l->model->parameters[i]->name);
+    if (!count)
+        return FR_OK;
+    return fr_fail_at(l->error, FR_BAD_INPUT, where, 0,
+                      "%zu tensors that config.json asks for are missing:%s%s", count, missing,
+                      count > SHOWN ? " ..." : "");
+}
+
+/* Give the parameters their memory, now that the files are known to fill it. */
+static fr_status allocate(const loading *l, const char *folder)
+{
+    size_t bytes = (size_t)fr_model_parameter_total(l->model) * sizeof(float);
+    if (bytes > fr_physical_memory())
+        return fr_fail_at(l->error, FR_NO_MEMORY, folder, 0,
+                          "the weights need %zu MB of memory, and there are %zu MB", bytes >> 20,
+                          fr_physical_memory() >> 20);
+    for (size_t i = 0; i < l->model->parameter_count; i++) {
+        fr_parameter *parameter = l->model->parameters[i];
+        fr_tensor *shape = parameter->value;
+        fr_tensor *value = fr_tensor_create(FR_F32, shape->rank, shape->shape, FR_MEMORY_WEIGHTS);
+        if (!value)
+            return fr_fail_at(l->error, FR_NO_MEMORY, folder, 0, "no memory for parameter %s",
+                              parameter->name);
+        value->requires_grad = shape->requires_grad;
+        parameter->value = value;
+        fr_tensor_free(shape);
+    }
+    l->model->shapes_only = false;
+    return FR_OK;
+}
+
 static fr_status load_files(const loading *l, fr_safetensors *const *files, char *const *paths,
                             size_t count, const char *folder)
 {
     for (size_t i = 0; i < count; i++)
-        FR_TRY(load_file(l, files[i], paths[i]));
-    char missing[512];
-    size_t used = 0, number = 0;
+        FR_TRY(match_file(l, files[i], paths[i]));
+    FR_TRY(check_missing(l, count == 1 ? paths[0] : folder));
+    FR_TRY(allocate(l, folder));
     for (size_t i = 0; i < l->model->parameter_count; i++)
-        if (!l->loaded[i] && number++ < SHOWN && used < sizeof missing)
-            used += (size_t)snprintf(missing + used, sizeof missing - used, " %s",
-                                     l->model->parameters[i]->name);
-    if (number)
-        return fr_fail_at(l->error, FR_BAD_INPUT, count == 1 ? paths[0] : folder, 0,
-                          "%zu tensors that config.json asks for are missing:%s%s", number, missing,
-                          number > SHOWN ? " ..." : "");
+        copy_numbers(l, l->model->parameters[i]->value, l->found[i],
+                     is_transposed(l, l->model->parameters[i]));
     for (size_t i = 0; i < count; i++)
         FR_TRY(check_tied(l, files[i], paths[i]));
     return FR_OK;
@@ -300,13 +350,13 @@ fr_status fr_weights_load(fr_model *model, const char *folder, fr_error *error)
     loading l = {model, NULL, NULL, error};
     fr_status status = open_weights(&s, folder, error);
     if (status == FR_OK) {
-        l.loaded = fr_alloc_array(model->parameter_count, sizeof *l.loaded, FR_MEMORY_OTHER);
+        l.found = fr_alloc_array(model->parameter_count, sizeof *l.found, FR_MEMORY_OTHER);
         l.scratch = fr_alloc_array(2 * CHUNK, sizeof *l.scratch, FR_MEMORY_OTHER);
-        status = l.loaded && l.scratch
+        status = l.found && l.scratch
                      ? load_files(&l, s.files, s.paths, s.count, folder)
                      : fr_fail(error, FR_NO_MEMORY, "no memory to load %s", folder);
     }
-    fr_free(l.loaded);
+    fr_free((void *)l.found);
     fr_free(l.scratch);
     close_shards(&s);
     return status;

@@ -2,8 +2,8 @@
 
    Per layer one tensor of keys and one of values, (rows, capacity, Hkv*D): the places of a row lie
    together, and attention reads the whole block with `lengths` saying how much of each row exists.
-   New tokens stand at the right end of a batch's rows (model.h), so that attention's own rule, query
-   t of T stands at place lengths[b] - T + t, is right for ragged rows as well: padding gets a
+   New tokens stand at the right end of a batch's rows (model.h), so that attention's own rule,
+   query t of T stands at place lengths[b] - T + t, is right for ragged rows as well: padding gets a
    place before the row's new tokens (or before its beginning), and its results are not used. */
 #include "nn/nn.h"
 

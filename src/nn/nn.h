@@ -38,10 +38,11 @@ typedef struct fr_rope_options {
     double low_frequency, high_frequency; /* llama3: waves per original context, low < high */
     int64_t original_context;             /* llama3: positions */
 } fr_rope_options;
-/* Inverse frequencies of the rotary embedding, (D/2) f32, freed with fr_tensor_free. NULL: no memory. */
+/* Inverse frequencies of the rotary embedding, (D/2) f32, freed with fr_tensor_free. NULL: no
+   memory. */
 fr_tensor *fr_rope_frequencies(int64_t head_dim, const fr_rope_options *options);
 
-/* ---- running a model's layer ---- */
+/* ---- attention ---- */
 
 /* What a layer must know of the call besides its input. */
 typedef struct fr_step {
@@ -49,24 +50,6 @@ typedef struct fr_step {
     fr_tensor *segments;  /* (B, T) i32, or NULL */
     fr_cache *cache;      /* opened by fr_cache_begin, or NULL */
 } fr_step;
-
-/* One whole layer: x (B, T, C) -> (B, T, C). Pure, except for the cache. */
-typedef fr_tensor *fr_layer_function(const void *layer, fr_tape *tape, fr_tensor *x,
-                                     const fr_step *step);
-enum { FR_LAYER_CALLS = 4 };
-typedef struct fr_layer_call {
-    fr_layer_function *function;
-    const void *layer;
-    int given; /* which of the step's tensors there are */
-} fr_layer_call;
-/* Filled at build; lives in the layer as long as the model. */
-void fr_layer_calls_fill(fr_layer_call calls[FR_LAYER_CALLS], fr_layer_function *function,
-                         const void *layer);
-/* Call the function; recompute: keep only x and the result, backward calls it again. */
-fr_tensor *fr_layer_run(fr_layer_call calls[FR_LAYER_CALLS], fr_tape *tape, fr_tensor *x,
-                        const fr_step *step, bool recompute);
-
-/* ---- attention ---- */
 
 typedef struct fr_attention_layer {
     fr_linear_layer *query, *key, *value; /* C -> H*D, Hkv*D, Hkv*D */
@@ -109,13 +92,37 @@ typedef struct fr_feed_forward_layer {
 /* x (..., C) -> (..., C). Taps layers.N.feed_forward.out. */
 fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x);
 
+/* ---- a decoder's layer ---- */
+
+enum { FR_DECODER_CALLS = 4 };
+typedef struct fr_decoder_call {
+    const struct fr_decoder_layer *layer;
+    int given; /* which of the step's tensors there are */
+} fr_decoder_call;
+
+/* h = x + attention(norm(x)), y = h + feed_forward(norm(h)): norms stand before what they feed. */
+typedef struct fr_decoder_layer {
+    fr_norm_layer attention_norm, feed_forward_norm;
+    fr_attention_layer attention;
+    fr_feed_forward_layer feed_forward;
+    fr_decoder_call calls[FR_DECODER_CALLS]; /* filled by fr_decoder_layer_number */
+} fr_decoder_layer;
+
+/* The layer is number `index` of its model, and stays where it is as long as the model lives. */
+void fr_decoder_layer_number(fr_decoder_layer *layer, int index);
+/* x (B, T, C) -> (B, T, C). Taps as of its parts, and layers.N.out. recompute: keep only x and the
+   result; backward computes the layer again. */
+fr_tensor *fr_decoder_layer_apply(fr_decoder_layer *layer, fr_tape *tape, fr_tensor *x,
+                                  const fr_step *step, bool recompute);
+
 /* ---- the cache, as layers see it ---- */
 
-/* Open a step: check the batch against the cache, count the new tokens in, and say where they stand:
-   *positions is batch->positions or made here. False with the tape's error set. */
+/* Open a step: check the batch against the cache, count the new tokens in, and say where they
+   stand: *positions is batch->positions or made here. False with the tape's error set. */
 bool fr_cache_begin(fr_cache *cache, fr_tape *tape, const fr_batch *batch, fr_tensor **positions);
 /* Store a layer's new keys and values (B, T, Hkv*D) and put all that it holds in their place: (B,
-   capacity, Hkv*D), of which `existing` (B) says how many there are. False with the tape's error set. */
+   capacity, Hkv*D), of which `existing` (B) says how many there are. False with the tape's error
+   set. */
 bool fr_cache_append(fr_cache *cache, fr_tape *tape, int layer, fr_tensor **keys,
                      fr_tensor **values, fr_tensor **existing);
 

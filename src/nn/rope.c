@@ -1,17 +1,18 @@
 /* rope.c: tables of the rotary position embedding (arXiv 2104.09864): pair i of a head's D numbers
    turns by position * theta^(-2i/D).
 
-   Models that were stretched to longer contexts slow the turning down: `linear` all frequencies by a factor
-   (arXiv 2306.15595), `llama3` only those whose wave is long against the original context, with a ramp between (the
-   Llama 3.1 model's own rule; transformers' modeling_rope_utils.py writes it down). */
+   Models that were stretched to longer contexts slow the turning down: `linear` all frequencies by
+   a factor (arXiv 2306.15595), `llama3` only those whose wave is long against the original context,
+   with a ramp between (the Llama 3.1 model's own rule; transformers' modeling_rope_utils.py writes
+   it down). */
 #include "nn/nn.h"
 
 #include <math.h>
 
 const char *const fr_rope_type_names[] = {"default", "linear", "llama3", NULL};
 
-/* Llama 3's rule for one frequency. In f32, step by step as the models were trained: at position 10^5
-   one last bit of a frequency is a hundredth of a radian. */
+/* Llama 3's rule for one frequency. In f32, step by step as the models were trained: at position
+   10^5 one last bit of a frequency is a hundredth of a radian. */
 static float slow_down(float frequency, const fr_rope_options *o)
 {
     float context = (float)o->original_context, factor = (float)o->factor;

@@ -1,6 +1,7 @@
 /* test_peer_models.c: every model family computes what transformers computes from the same folder:
    logits, hidden states and the gradient of the mean cross-entropy of every parameter. The folders
-   are made by tests/fixtures/make_models.py. And what our own writer wrote is what the peer reads. */
+   are made by tests/fixtures/make_models.py. And what our own writer wrote is what the peer
+   reads. */
 #include "frugal/formats.h"
 #include "frugal/model.h"
 

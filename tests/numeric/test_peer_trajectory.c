@@ -1,6 +1,6 @@
-/* test_peer_trajectory.c: a hundred steps of training follow PyTorch's losses: the model, the loss, the
-   gradients, clipping and AdamW together. tests/fixtures/make_trajectory.py makes the losses from
-   the same folders, and says the recipe and the formula of the ids. */
+/* test_peer_trajectory.c: a hundred steps of training follow PyTorch's losses: the model, the loss,
+   the gradients, clipping and AdamW together. tests/fixtures/make_trajectory.py makes the losses
+   from the same folders, and says the recipe and the formula of the ids. */
 #include "frugal/model.h"
 #include "frugal/train.h"
 #include "optim/optim.h"

@@ -1,5 +1,5 @@
-/* test_models.c: models are made, saved, loaded and refused as model.h says; the cache, recomputation
-   and shape-only tapes change nothing about what they compute. */
+/* test_models.c: models are made, saved, loaded and refused as model.h says; the cache,
+   recomputation and shape-only tapes change nothing about what they compute. */
 #include "frugal/formats.h"
 #include "frugal/model.h"
 
@@ -160,6 +160,21 @@ static void test_parameters_carry_names_shapes_and_axes(void **state)
     int64_t per_layer = 2 * 16 + 24 * 16 + 2 * 12 * 16 + 16 * 24 + 3 * 16 * 64;
     assert_int_equal(fr_model_parameter_total(model), 50 * 16 + 2 * per_layer + 16);
     fr_model_destroy(model);
+}
+
+static void test_every_parameter_has_a_name_of_its_own(void **state)
+{
+    (void)state;
+    const char *const recipes[] = {LLAMA_RECIPE ", model_type: qwen3, attention_bias: true, "
+                                                "tie_word_embeddings: false",
+                                   GPT2_RECIPE ", tie_word_embeddings: false"};
+    for (int i = 0; i < 2; i++) {
+        fr_model *model = model_of(recipes[i], true);
+        for (size_t k = 0; k < model->parameter_count; k++)
+            assert_ptr_equal(fr_model_parameter(model, model->parameters[k]->name),
+                             model->parameters[k]);
+        fr_model_destroy(model);
+    }
 }
 
 static void test_a_dense_form_gives_its_matrix(void **state)
@@ -477,6 +492,18 @@ static void test_tensors_that_do_not_fit_are_named(void **state)
     unlink(strcat(strcpy((char[300]){0}, folder), "/model.safetensors"));
     refused("neither model.safetensors nor");
     fr_model_destroy(model);
+}
+
+static void test_a_configuration_of_a_giant_takes_no_memory_before_the_files_agree(void **state)
+{
+    (void)state;
+    save_llama();
+    put("config.json",
+        "{\"model_type\":\"llama\",\"vocab_size\":1000000,\"hidden_size\":131072,"
+        "\"intermediate_size\":524288,\"num_hidden_layers\":1000,\"num_attention_heads\":1024}");
+    fr_memory_reset_peaks();
+    refused("config.json asks for");
+    assert_true(fr_memory_peak(FR_MEMORY_WEIGHTS) < 1 << 20);
 }
 
 static void test_a_tied_output_matrix_may_be_stored_if_it_is_the_embedding(void **state)
@@ -842,6 +869,7 @@ int main(void)
         cmocka_unit_test(test_the_same_seed_gives_the_same_weights),
         cmocka_unit_test(test_weights_begin_with_the_spread_that_the_recipe_asks_for),
         cmocka_unit_test(test_parameters_carry_names_shapes_and_axes),
+        cmocka_unit_test(test_every_parameter_has_a_name_of_its_own),
         cmocka_unit_test(test_a_dense_form_gives_its_matrix),
         cmocka_unit_test(test_a_model_of_shapes_has_the_same_parameters_and_no_data),
         cmocka_unit_test(test_a_recipe_takes_the_vocabulary_and_the_end_from_the_tokenizer),
@@ -851,6 +879,7 @@ int main(void)
         cmocka_unit_test(test_configurations_that_are_not_supported_are_refused_by_name),
         cmocka_unit_test(test_fields_that_change_nothing_are_passed_over),
         cmocka_unit_test(test_tensors_that_do_not_fit_are_named),
+        cmocka_unit_test(test_a_configuration_of_a_giant_takes_no_memory_before_the_files_agree),
         cmocka_unit_test(test_a_tied_output_matrix_may_be_stored_if_it_is_the_embedding),
         cmocka_unit_test(test_names_without_the_prefix_and_old_masks_are_read),
         cmocka_unit_test(test_an_index_that_lies_is_refused),
