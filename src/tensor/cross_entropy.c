@@ -47,7 +47,7 @@ float fr_loss_sum(const fr_node *n, const fr_loss_options *options)
 
 int64_t fr_loss_chunk(int64_t rows, int64_t vocabulary)
 {
-    enum { FLOATS = 2 << 20, FEWEST = 32 };
+    enum { FLOATS = 2 << 20, FEWEST = 128 };
     int64_t chunk = FLOATS / vocabulary;
     if (chunk < FEWEST)
         chunk = FEWEST;

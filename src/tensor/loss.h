@@ -19,7 +19,8 @@ bool fr_loss_prepare(fr_tape *tape, const char *call, fr_loss_options *options,
 void fr_loss_shape(fr_node *n);
 /* scale * sum over rows of weights[i] * per_row[i] */
 float fr_loss_sum(const fr_node *n, const fr_loss_options *options);
-/* Rows of a chunk of logits, from the shape alone: a few megabytes, so that what one kernel wrote the next one finds in a cache. */
+/* Rows of a chunk of logits, from the shape alone: 8 MiB, so that what one kernel wrote the next one finds in a cache; but at
+   least 128 rows, for each chunk reads and writes the whole gradient of the weight. */
 int64_t fr_loss_chunk(int64_t rows, int64_t vocabulary);
 
 #endif

@@ -119,6 +119,8 @@ int64_t fr_tensor_extent(const fr_tensor *t, int begin,
                          int end); /* product of extents of axes [begin, end) */
 void fr_shape_copy(fr_tensor *out, const fr_tensor *like); /* rank and extents */
 void fr_shape_same_as_first(fr_node *n);                   /* a shape rule */
+/* A known type, a rank up to FR_MAX_RANK, extents of at least 1 whose product leaves room for any arithmetic on bytes. */
+bool fr_shape_is_possible(fr_dtype dtype, int rank, const int64_t *shape);
 /* Do b's extents equal a's last ones? */
 bool fr_shape_is_suffix(const fr_tensor *b, const fr_tensor *a);
 

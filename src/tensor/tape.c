@@ -109,11 +109,13 @@ void fr_tape_destroy(fr_tape *tape)
 fr_status fr_tape_reserve(fr_tape *tape, const fr_tape *planned, fr_error *error)
 {
     fr_tape_reset(tape, 0);
-    if (region_reserve(&tape->records, &planned->records) && region_reserve(&tape->activations, &planned->activations) &&
+    if (region_reserve(&tape->records, &planned->records) &&
+        region_reserve(&tape->activations, &planned->activations) &&
         region_reserve(&tape->gradients, &planned->gradients) &&
         region_reserve(&tape->gradient_records, &planned->gradient_records))
         return FR_OK;
-    return fr_fail(error, FR_NO_MEMORY, "no memory for %zu bytes of activations", fr_tape_peak_bytes(planned));
+    return fr_fail(error, FR_NO_MEMORY, "no memory for %zu bytes of activations",
+                   fr_tape_peak_bytes(planned));
 }
 
 void fr_tape_reset(fr_tape *tape, uint64_t step)
@@ -193,13 +195,7 @@ fr_tensor *fr_tape_tensor(fr_tape *tape, fr_dtype dtype, int rank, const int64_t
 {
     if (tape->error.status != FR_OK)
         return NULL;
-    bool possible = rank >= 0 && rank <= FR_MAX_RANK && fr_dtype_size(dtype) > 0;
-    int64_t count = 1;
-    for (int i = 0; possible && i < rank; i++) {
-        possible = shape[i] >= 1 && shape[i] <= ((int64_t)1 << 48) / count;
-        count *= possible ? shape[i] : 1;
-    }
-    if (!possible)
+    if (!fr_shape_is_possible(dtype, rank, shape))
         return fr_tape_fail(tape, FR_WRONG_CALL,
                             "a tensor of rank %d with an extent below 1 or too many elements",
                             rank);

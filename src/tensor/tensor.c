@@ -24,10 +24,9 @@ const char *fr_axis_name(fr_axis axis)
     return (unsigned)axis < FR_AXIS_COUNT ? names[axis] : "?";
 }
 
-/* Extents of at least 1 whose product leaves room for any arithmetic on bytes. */
-static bool shape_is_possible(int rank, const int64_t *shape)
+bool fr_shape_is_possible(fr_dtype dtype, int rank, const int64_t *shape)
 {
-    if (rank < 0 || rank > FR_MAX_RANK)
+    if (rank < 0 || rank > FR_MAX_RANK || fr_dtype_size(dtype) == 0)
         return false;
     int64_t count = 1;
     for (int i = 0; i < rank; i++) {
@@ -40,7 +39,7 @@ static bool shape_is_possible(int rank, const int64_t *shape)
 
 fr_tensor *fr_tensor_create_shape(fr_dtype dtype, int rank, const int64_t *shape)
 {
-    if (!shape_is_possible(rank, shape) || fr_dtype_size(dtype) == 0)
+    if (!fr_shape_is_possible(dtype, rank, shape))
         return NULL;
     fr_tensor *t = fr_alloc(sizeof *t, FR_MEMORY_OTHER);
     if (!t)
