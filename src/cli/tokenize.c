@@ -176,12 +176,11 @@ static fr_status run(const cli_call *call, fr_error *error)
     fr_tokenizer *tokenizer = NULL;
     fr_buffer input = {0};
     if (o->decode && (o->offsets || o->tokens || o->add_special || o->special_as_text))
-        return fr_fail(error, FR_BAD_INPUT,
-                       "tokenize: --decode goes with --skip-special and --json only");
+        return fr_fail(error, FR_BAD_INPUT, "--decode goes with --skip-special and --json only");
     if (!o->decode && o->skip_special)
-        return fr_fail(error, FR_BAD_INPUT, "tokenize: --skip-special needs --decode");
+        return fr_fail(error, FR_BAD_INPUT, "--skip-special needs --decode");
     if (call->json && o->tokens)
-        return fr_fail(error, FR_BAD_INPUT, "tokenize: --tokens does not go with --json");
+        return fr_fail(error, FR_BAD_INPUT, "--tokens does not go with --json");
     FR_TRY(fr_tokenizer_load(&tokenizer, call->operands[0], error));
     fr_status status = read_input(&input, error);
     if (status == FR_OK)
