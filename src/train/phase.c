@@ -210,15 +210,32 @@ static fr_status make_buffers(fr_trainer *trainer, fr_error *error)
 
 /* An id that the model does not have is better said now than in the middle of the run; a very large shard is not read twice,
    the embedding finds it there. */
-static fr_status check_ids(const fr_trainer *trainer, const char *path, fr_error *error)
+static fr_status check_shard(const fr_trainer *trainer, const char *path, fr_error *error)
 {
     const int64_t small = 1 << 28;
-    const fr_shard *shard = trainer->own->shard;
-    if (fr_shard_tokens(shard) > small || fr_shard_max_id(shard) < trainer->model->vocabulary)
+    fr_shard *shard;
+    FR_TRY(fr_shard_open(&shard, path, error));
+    int64_t largest = fr_shard_tokens(shard) <= small ? fr_shard_max_id(shard) : -1;
+    fr_shard_close(shard);
+    if (largest < trainer->model->vocabulary)
         return FR_OK;
     return fr_fail(error, FR_BAD_INPUT,
                    "%s.bin: holds the id %lld, the model's vocabulary has %lld", path,
-                   (long long)fr_shard_max_id(shard), (long long)trainer->model->vocabulary);
+                   (long long)largest, (long long)trainer->model->vocabulary);
+}
+
+fr_status fr_phases_check(const fr_trainer *trainer, fr_error *error)
+{
+    const fr_train_recipe *recipe = &trainer->own->recipe;
+    for (size_t i = 0; i < recipe->phase_count; i++) {
+        const char *path = recipe->phases[i].options.train;
+        if (!path)
+            return fr_fail(error, FR_BAD_INPUT,
+                           "nothing to train on: give data.folder or data.train");
+        if (i == 0 || strcmp(path, recipe->phases[i - 1].options.train) != 0)
+            FR_TRY(check_shard(trainer, path, error));
+    }
+    return FR_OK;
 }
 
 /* Phases that read the same rows go on where the last one stopped; others have an order of their own. */
@@ -231,17 +248,11 @@ fr_status fr_phase_open(fr_trainer *trainer, fr_error *error)
 {
     struct fr_trainer_own *own = trainer->own;
     const fr_phase_options *o = fr_trainer_phase(trainer);
-    if (!o->train)
-        return fr_fail(
-            error, FR_BAD_INPUT,
-            "phase %lld has nothing to train on: give it train: or the recipe data.train",
-            (long long)trainer->position.phase + 1);
     fr_loader_options options = {.batch = o->micro_batch,
                                  .length = o->length,
                                  .cross_documents = trainer->data.cross_documents,
                                  .seed = loader_seed(trainer)};
     FR_TRY(fr_shard_open(&own->shard, o->train, error));
-    FR_TRY(check_ids(trainer, o->train, error));
     FR_TRY(fr_loader_create(&own->loader, own->shard, &options, error));
     return make_buffers(trainer, error);
 }

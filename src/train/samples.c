@@ -51,7 +51,7 @@ static bool collect(void *context, int64_t row, const char *text, size_t size)
     return true;
 }
 
-/* Bytes that are not UTF-8 are dropped by jansson's own rule: replaced as a whole, so write them as text that is. */
+/* fr_generate gives whole characters; a model of bytes may still make some that are none. */
 static json_t *text_json(const fr_buffer *text)
 {
     json_t *value = json_stringn(text->data ? text->data : "", text->size);
@@ -121,6 +121,9 @@ static fr_status init(fr_hook *hook, fr_error *error)
     if (!hook->trainer->tokenizer)
         return fr_fail(error, FR_BAD_INPUT,
                        "the hook samples needs a tokenizer: give data.folder or data.tokenizer");
+    if (!hook->trainer->domain_count)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "the hook samples writes at evaluations: give data.held_out");
     samples *s = fr_alloc(sizeof *s, FR_MEMORY_OTHER);
     if (!s)
         return fr_fail(error, FR_NO_MEMORY, "no memory for a hook");

@@ -201,6 +201,7 @@ static fr_status go_on(fr_trainer *trainer, const char *path, const char *identi
         return fr_fail(error, FR_BAD_INPUT, "%s: phase %lld, the recipe has %zu", path,
                        (long long)at->phase, trainer->own->recipe.phase_count);
     trainer->own->saved_step = at->step;
+    fr_log(FR_LOG_INFO, "going on after step %lld (%s)", (long long)at->step, path);
     if (at->phase == 0)
         return FR_OK;
     fr_phase_close(trainer);
@@ -241,6 +242,7 @@ static fr_status create_parts(fr_trainer *trainer, const fr_recipe *recipe, fr_e
     FR_TRY(fr_plan_from_recipe(&own->recipe, trainer->tokenizer, 0, &own->plan, error));
     FR_TRY(fr_plan_check_memory(&own->plan, error));
     FR_TRY(create_learner(trainer, error));
+    FR_TRY(fr_phases_check(trainer, error));
     FR_TRY(fr_phase_open(trainer, error));
     FR_TRY(fr_domains_open(trainer, error));
     FR_TRY(make_identity(trainer, error));

@@ -111,6 +111,8 @@ fr_tensor *fr_trainer_forward(fr_trainer *trainer, int64_t i, float scale);
 
 /* ---- phase.c ---- */
 
+/* Every phase has a shard whose ids the model knows. */
+fr_status fr_phases_check(const fr_trainer *trainer, fr_error *error);
 /* Open the shard and the loader of the current phase and its buffers. */
 fr_status fr_phase_open(fr_trainer *trainer, fr_error *error);
 void fr_phase_close(fr_trainer *trainer);

@@ -629,6 +629,68 @@ static void test_old_checkpoints_go_and_the_last_and_best_stay(void **state)
     fr_free(run);
 }
 
+/* ---- hooks ---- */
+
+static size_t count_lines(const char *run, const char *name)
+{
+    size_t size, lines = 0;
+    char *text = fixture_read(run, name, &size);
+    for (size_t i = 0; i < size; i++)
+        lines += text[i] == '\n';
+    fr_free(text);
+    return lines;
+}
+
+static void test_samples_are_written_at_each_evaluation_and_once_after_a_resume(void **state)
+{
+    (void)state;
+    fr_tokenizer *bytes = NULL;
+    char *tokenizer = run_folder("bytes"), *word = fr_format("data.tokenizer=%s", tokenizer);
+    assert_int_equal(fr_tokenizer_create_bytes(&bytes, NULL), FR_OK);
+    assert_int_equal(fr_folder_create(tokenizer, NULL), FR_OK);
+    assert_int_equal(fr_tokenizer_save(bytes, tokenizer, 64, NULL), FR_OK);
+    fr_tokenizer_free(bytes);
+    const char *const words[] = {word, "model.vocab_size=0",
+                                 "hooks=[{kind: samples, prompts: [a, b], max_tokens: 5}]", NULL};
+    char *run = run_folder("samples");
+    fr_error error = {0};
+    assert_int_equal(train(run, false, 7, words, NULL, &error), FR_INTERRUPTED);
+    assert_int_equal(count_lines(run, "samples.jsonl"), 2);
+    train_well(run, true, words, NULL);
+    assert_int_equal(count_lines(run, "samples.jsonl"), 6); /* 2 prompts at steps 5, 10, 12 */
+    assert_true(exists(run, "model/tokenizer.json"));
+    fr_free(word);
+    fr_free(tokenizer);
+    fr_free(run);
+}
+
+static void test_hooks_that_are_always_there_are_not_named_again(void **state)
+{
+    (void)state;
+    const char *const words[] = {"hooks=[{kind: metrics}]", NULL}, *const typo[] = {
+                                                                       "hooks=[{kind: sample}]",
+                                                                       NULL};
+    char *run = run_folder("hooks");
+    fr_error error = {0};
+    assert_int_equal(train(run, false, 0, words, NULL, &error), FR_BAD_INPUT);
+    assert_non_null(strstr(error.message, "metrics"));
+    assert_int_equal(train(run, false, 0, typo, NULL, &error), FR_BAD_INPUT);
+    assert_non_null(strstr(error.message, "samples"));
+    fr_free(run);
+}
+
+static void test_a_later_phase_without_its_shard_is_refused_at_the_start(void **state)
+{
+    (void)state;
+    const char *const words[] = {"phases=[{steps: 4}, {steps: 4, train: /missing/shard}]", NULL};
+    char *run = run_folder("missing-shard");
+    fr_error error = {0};
+    assert_int_not_equal(train(run, false, 0, words, NULL, &error), FR_OK);
+    assert_non_null(strstr(error.message, "/missing/shard"));
+    assert_false(fr_path_exists(run));
+    fr_free(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -655,6 +717,9 @@ int main(void)
         cmocka_unit_test(test_patience_ends_a_run_that_no_longer_improves),
         cmocka_unit_test(test_the_best_weights_become_the_model_when_asked),
         cmocka_unit_test(test_old_checkpoints_go_and_the_last_and_best_stay),
+        cmocka_unit_test(test_samples_are_written_at_each_evaluation_and_once_after_a_resume),
+        cmocka_unit_test(test_hooks_that_are_always_there_are_not_named_again),
+        cmocka_unit_test(test_a_later_phase_without_its_shard_is_refused_at_the_start),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
