@@ -412,6 +412,42 @@ static void test_configurations_that_are_not_supported_are_refused_by_name(void 
     }
 }
 
+static void test_random_damage_to_a_configuration_is_refused_or_harmless(void **state)
+{
+    (void)state;
+    save_llama();
+    char *path = fr_path_join(folder, "config.json"), *original;
+    size_t size;
+    must(fr_file_read(path, 0, &original, &size, NULL), NULL);
+    char *damaged = malloc(size);
+    int loaded = 0, rejected = 0;
+    for (uint64_t round = 0; round < 300; round++) {
+        memcpy(damaged, original, size);
+        for (uint64_t change = 0; change <= round % 3; change++) {
+            uint32_t bits[4];
+            fr_random_bits(9, FR_RANDOM_TEST, round, change, bits);
+            damaged[bits[0] % size] = "0123456789-.e,:\"[]{}truefalsn "[bits[1] % 31];
+        }
+        FILE *out = fopen(path, "wb");
+        assert_non_null(out);
+        fwrite(damaged, 1, round % 7 ? size : size * round / 300, out);
+        fclose(out);
+        fr_model *model;
+        fr_error error = {0};
+        if (fr_model_load(&model, folder, &error) == FR_OK) {
+            loaded++;
+            fr_model_destroy(model);
+        } else {
+            rejected++;
+            assert_true(error.message[0] != 0);
+        }
+    }
+    assert_true(loaded > 10 && rejected > 100); /* both ways were walked */
+    free(damaged);
+    fr_free(original);
+    fr_free(path);
+}
+
 static void test_fields_that_change_nothing_are_passed_over(void **state)
 {
     (void)state;
@@ -877,6 +913,7 @@ int main(void)
         cmocka_unit_test(test_a_saved_model_is_the_one_that_is_loaded),
         cmocka_unit_test(test_weights_stored_as_bf16_are_rounded_once),
         cmocka_unit_test(test_configurations_that_are_not_supported_are_refused_by_name),
+        cmocka_unit_test(test_random_damage_to_a_configuration_is_refused_or_harmless),
         cmocka_unit_test(test_fields_that_change_nothing_are_passed_over),
         cmocka_unit_test(test_tensors_that_do_not_fit_are_named),
         cmocka_unit_test(test_a_configuration_of_a_giant_takes_no_memory_before_the_files_agree),
