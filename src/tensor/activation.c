@@ -1,5 +1,6 @@
-/* activation.c: the functions between a feed-forward layer's matrices. GELU: arXiv 1606.08415; SiLU: arXiv 1702.03118; SwiGLU:
-   arXiv 2002.05202, equation 6 (silu(gate) * up, the two products being linear layers of their own). */
+/* activation.c: the functions between a feed-forward layer's matrices. GELU: arXiv 1606.08415;
+   SiLU: arXiv 1702.03118; SwiGLU: arXiv 2002.05202, equation 6 (silu(gate) * up, the two products
+   being linear layers of their own). */
 #include "tensor/operator.h"
 
 /* ---- of one argument ---- */

@@ -1,5 +1,6 @@
-/* arithmetic.c: sums, products and multiples, element by element. The second operand may be a suffix of the first one's shape or
-   one element; it is then repeated over the leading axes, and its gradient is summed over them. */
+/* arithmetic.c: sums, products and multiples, element by element. The second operand may be a
+   suffix of the first one's shape or one element; it is then repeated over the leading axes, and
+   its gradient is summed over them. */
 #include "tensor/operator.h"
 
 enum { A, B, INPUTS };

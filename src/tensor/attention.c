@@ -1,6 +1,7 @@
-/* attention.c: softmax(q k^T * scale + masks) v without ever holding T x S scores: FlashAttention, arXiv 2205.14135 and
-   2307.08691. For backward the log of the sum of exponentials of each row is kept, from which the kernel makes the probabilities
-   again. Grouped heads: arXiv 2305.13245; ALiBi: arXiv 2108.12409. Letters: kernels.h. */
+/* attention.c: softmax(q k^T * scale + masks) v without ever holding T x S scores: FlashAttention,
+   arXiv 2205.14135 and 2307.08691. For backward the log of the sum of exponentials of each row is
+   kept, from which the kernel makes the probabilities again. Grouped heads: arXiv 2305.13245;
+   ALiBi: arXiv 2108.12409. Letters: kernels.h. */
 #include "tensor/operator.h"
 
 enum { Q, K, V, INPUTS };
@@ -40,7 +41,7 @@ static double visible_pairs(const fr_attention_shape *s)
     return pairs;
 }
 
-/* Two products forward; five backward, since the scores are made again. An exponential counts as 8. */
+/* Two products forward; five backward, for the scores are made again. An exponential counts 8. */
 static fr_costs cost(const fr_node *n)
 {
     const attention_options *o = n->options;

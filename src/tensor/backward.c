@@ -1,8 +1,9 @@
 /* backward.c: going back along a tape, and the memory of gradients.
 
-   Nodes are visited from the last to the first. When a node's turn comes, everything that used its result has been visited, so
-   its gradient is complete; after the visit nothing needs it any more and its memory serves the next gradient. So the
-   gradients of a whole network of activations take the memory of the few that are alive at once. */
+   Nodes are visited from the last to the first. When a node's turn comes, everything that used its
+   result has been visited, so its gradient is complete; after the visit nothing needs it any more
+   and its memory serves the next gradient. So the gradients of a whole network of activations take
+   the memory of the few that are alive at once. */
 #include "tensor/tape.h"
 
 #include <string.h>
@@ -53,8 +54,8 @@ void fr_gradient_give_back(fr_tape *tape, fr_tensor *t)
 
 /* ---- one node ---- */
 
-/* Is input i the same tensor as an earlier wanted one? Then its gradient is made apart and added: kernels may assume that the
-   gradients that they write do not overlap. */
+/* Is input i the same tensor as an earlier wanted one? Then its gradient is made apart and added:
+   kernels may assume that the gradients that they write do not overlap. */
 static bool is_repeated(const fr_node *n, int i)
 {
     for (int j = 0; j < i; j++)
@@ -77,7 +78,8 @@ static int find_heir(const fr_node *n)
     return -1;
 }
 
-/* Find where the gradient of input i goes. A parameter's is its owner's; without one it is not computed. */
+/* Find where the gradient of input i goes. A parameter's is its owner's; without one it is not
+   computed. */
 static bool find_gradient(fr_node *n, int i)
 {
     fr_operand *in = &n->in[i];

@@ -1,4 +1,5 @@
-/* cast.c: numbers in another type. Storage types take no gradient, so none comes back from what was cast. */
+/* cast.c: numbers in another type. Storage types take no gradient, so none comes back from what was
+   cast. */
 #include "tensor/operator.h"
 
 enum { X };

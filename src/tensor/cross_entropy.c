@@ -1,6 +1,6 @@
-/* cross_entropy.c: the loss of a language model, from logits: -log softmax(logits[i])[targets[i]], weighted and summed. The
-   gradient is weight * (softmax - onehot); softmax is made again from the logits, so that nothing of (N, V) is kept besides them.
-   logits (N, V); targets, weights (N). */
+/* cross_entropy.c: the loss of a language model, from logits: -log softmax(logits[i])[targets[i]],
+   weighted and summed. The gradient is weight * (softmax - onehot); softmax is made again from the
+   logits, so that nothing of (N, V) is kept besides them. logits (N, V); targets, weights (N). */
 #include "tensor/loss.h"
 
 enum { LOGITS };

@@ -1,5 +1,6 @@
-/* dropout.c: zero with probability p, scale the rest by 1 / (1 - p). Srivastava and others, JMLR 15 (2014). Which elements stay
-   is a pure function of (seed, step, number of the call on this tape, element), so backward asks again, and keeps nothing. */
+/* dropout.c: zero with probability p, scale the rest by 1 / (1 - p). Srivastava and others, JMLR 15
+   (2014). Which elements stay is a pure function of (seed, step, number of the call on this tape,
+   element), so backward asks again, and keeps nothing. */
 #include "tensor/tape.h"
 
 enum { X };

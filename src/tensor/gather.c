@@ -1,5 +1,5 @@
-/* gather.c: rows picked by number (embedding, gather), and its mirror image, rows added where their numbers say (scatter). The
-   backward pass of each is the other's forward. W: elements of a row. */
+/* gather.c: rows picked by number (embedding, gather), and its mirror image, rows added where their
+   numbers say (scatter). The backward pass of each is the other's forward. W: elements of a row. */
 #include "tensor/operator.h"
 
 enum { X, INDICES, INPUTS };

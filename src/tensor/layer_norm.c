@@ -1,5 +1,5 @@
-/* layer_norm.c: y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias over the last axis. Layer normalisation, arXiv
-   1607.06450. x, y (..., C); weight, bias (C). */
+/* layer_norm.c: y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias over the last axis.
+   Layer normalisation, arXiv 1607.06450. x, y (..., C); weight, bias (C). */
 #include "tensor/operator.h"
 
 enum { X, WEIGHT, BIAS, INPUTS };

@@ -1,5 +1,6 @@
-/* linear.c: y = x W^T + bias, where most of a transformer's arithmetic is. x (N, K), weight (M, K), bias (M), y (N, M): N rows,
-   K inputs, M outputs. A weight in bf16 or f16 is converted on use and gets no gradient. */
+/* linear.c: y = x W^T + bias, where most of a transformer's arithmetic is. x (N, K), weight (M, K),
+   bias (M), y (N, M): N rows, K inputs, M outputs. A weight in bf16 or f16 is converted on use and
+   gets no gradient. */
 #include "kernels/linear.h"
 #include "tensor/operator.h"
 

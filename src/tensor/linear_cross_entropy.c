@@ -1,7 +1,8 @@
-/* linear_cross_entropy.c: the last linear layer and the loss in one. Logits are made and consumed in chunks of rows, so (N, V)
-   never exists. On a recording tape the gradients are computed in the same pass, from the chunk that has just been made:
-   logits are made once and backward only adds what is kept, times the upstream gradient.
-   x (N, C), weight (V, C), bias (V). Idea: Cut Your Losses, arXiv 2411.09009, cut by rows instead of blocks of both axes. */
+/* linear_cross_entropy.c: the last linear layer and the loss in one. Logits are made and consumed
+   in chunks of rows, so (N, V) never exists. On a recording tape the gradients are computed in the
+   same pass, from the chunk that has just been made: logits are made once and backward only adds
+   what is kept, times the upstream gradient. x (N, C), weight (V, C), bias (V). Idea: Cut Your
+   Losses, arXiv 2411.09009, cut by rows instead of blocks of both axes. */
 #include "kernels/linear.h"
 #include "tensor/loss.h"
 

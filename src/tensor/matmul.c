@@ -1,8 +1,9 @@
-/* matmul.c: batched product of matrices, op(a) (..., M, K) x op(b) (..., K, N) -> (..., M, N), where op transposes the last two
-   axes or does nothing. b may be bf16 or f16: converted on use, without a gradient.
+/* matmul.c: batched product of matrices, op(a) (..., M, K) x op(b) (..., K, N) -> (..., M, N),
+   where op transposes the last two axes or does nothing. b may be bf16 or f16: converted on use,
+   without a gradient.
 
-   With C = op(A) op(B): d op(A) = dC op(B)^T and d op(B) = op(A)^T dC; where an operand is stored transposed the whole equation
-   is. */
+   With C = op(A) op(B): d op(A) = dC op(B)^T and d op(B) = op(A)^T dC; where an operand is stored
+   transposed the whole equation is. */
 #include "kernels/gemm.h"
 #include "tensor/operator.h"
 

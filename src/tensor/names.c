@@ -1,4 +1,5 @@
-/* names.c: the operators by name. tests/numeric/test_gradients.c has an oracle for each, and fails where one is missing. */
+/* names.c: the operators by name. tests/numeric/test_gradients.c has an oracle for each, and fails
+   where one is missing. */
 #include "frugal/operators.h"
 
 const char *const *fr_operator_names(void)

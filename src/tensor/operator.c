@@ -55,7 +55,8 @@ fr_costs fr_cost_copy(const fr_node *n)
 
 /* ---- checks ---- */
 
-/* An operator on NULL returns NULL; the reason is on the tape already, unless the NULL came from somewhere else. */
+/* An operator on NULL returns NULL; the reason is on the tape already, unless the NULL came from
+   somewhere else. */
 bool fr_expect_inputs(fr_tape *tape, const char *call, fr_tensor *const *inputs, int count)
 {
     if (tape->error.status != FR_OK)

@@ -1,11 +1,13 @@
 /* operator.h: what an operator is made of, for the files that define one.
 
-   An operator is one descriptor (fr_operator): a shape rule, its cost, forward, backward. The public function checks its
-   arguments, sets the tape's sticky error when they do not fit, and hands the rest to fr_record, which makes the node, finds
-   memory for the result and for what backward needs, counts the cost, and runs `forward`.
+   An operator is one descriptor (fr_operator): a shape rule, its cost, forward, backward. The
+   public function checks its arguments, sets the tape's sticky error when they do not fit, and
+   hands the rest to fr_record, which makes the node, finds memory for the result and for what
+   backward needs, counts the cost, and runs `forward`.
 
-   `forward` and `backward` call kernels (n->kernels) on the pointers below and do nothing else: they are not called on a
-   shape-only tape, so what they would allocate must be said by the shape rule. */
+   `forward` and `backward` call kernels (n->kernels) on the pointers below and do nothing else:
+   they are not called on a shape-only tape, so what they would allocate must be said by the shape
+   rule. */
 #ifndef FRUGAL_OPERATOR_H
 #define FRUGAL_OPERATOR_H
 
@@ -20,31 +22,31 @@ typedef struct fr_costs {
 
 typedef struct fr_operator {
     const char *name;
-    size_t options_size; /* bytes copied from fr_record's `options` into node->options */
-    void (*shape)(
-        fr_node *
-            n); /* fill out->rank, out->shape (and out->dtype unless f32); say what to save and scratch */
-    fr_costs (*cost)(
-        const fr_node *n);        /* backward: only of the gradients that in[].wanted asks for */
-    void (*forward)(fr_node *n);  /* NULL: the result shares its input's data */
-    void (*backward)(fr_node *n); /* NULL: no gradient ever flows */
-    unsigned
-        passes; /* bit i: the gradient of input i is the upstream one unchanged, if it has as many elements. Backward may
-                        then find in[i].grad NULL: its memory went to the input without a copy */
-    bool (*replay)(
-        fr_node *
-            n); /* NULL except in recompute.c, which takes the whole step back into its own hands; false:
-                                   the sticky error is set */
+    /* Bytes copied from fr_record's `options` into node->options. */
+    size_t options_size;
+    /* Fill out->rank, out->shape (and out->dtype unless f32); say what to save and scratch. */
+    void (*shape)(fr_node *n);
+    /* Backward: only of the gradients that in[].wanted asks for. */
+    fr_costs (*cost)(const fr_node *n);
+    /* NULL: the result shares its input's data. */
+    void (*forward)(fr_node *n);
+    /* NULL: no gradient ever flows. */
+    void (*backward)(fr_node *n);
+    /* Bit i: the gradient of input i is the upstream one unchanged, if it has as many elements.
+       Backward may then find in[i].grad NULL: its memory went to the input without a copy. */
+    unsigned passes;
+    /* NULL except in recompute.c, which takes the whole step back into its own hands; false: the
+       sticky error is set. */
+    bool (*replay)(fr_node *n);
 } fr_operator;
 
 typedef struct fr_operand {
     fr_tensor *tensor; /* NULL: an optional input that is not there */
     bool wanted;       /* its gradient is wanted */
     /* in `backward`: */
-    float *grad;     /* where its gradient goes; NULL: do not compute it */
-    bool accumulate; /* add to grad, do not set it */
-    fr_tensor
-        *apart; /* the engine's: owns grad when the same tensor stands at an earlier place too */
+    float *grad;      /* where its gradient goes; NULL: do not compute it */
+    bool accumulate;  /* add to grad, do not set it */
+    fr_tensor *apart; /* the engine's: owns grad when the tensor stands at an earlier place too */
 } fr_operand;
 
 struct fr_node {
@@ -90,7 +92,8 @@ static inline const float *fr_upstream(const fr_node *n)
     return n->out->grad->data;
 }
 
-/* Where the gradient of input i goes, ready to be added to; NULL: not wanted. For kernels that always add. */
+/* Where the gradient of input i goes, ready to be added to; NULL: not wanted. For kernels that
+   always add. */
 static inline float *fr_grad_to_add(const fr_node *n, int i)
 {
     const fr_operand *in = &n->in[i];
@@ -119,14 +122,16 @@ int64_t fr_tensor_extent(const fr_tensor *t, int begin,
                          int end); /* product of extents of axes [begin, end) */
 void fr_shape_copy(fr_tensor *out, const fr_tensor *like); /* rank and extents */
 void fr_shape_same_as_first(fr_node *n);                   /* a shape rule */
-/* A known type, a rank up to FR_MAX_RANK, extents of at least 1 whose product leaves room for any arithmetic on bytes. */
+/* A known type, a rank up to FR_MAX_RANK, extents of at least 1 whose product leaves room for any
+   arithmetic on bytes. */
 bool fr_shape_is_possible(fr_dtype dtype, int rank, const int64_t *shape);
 /* Do b's extents equal a's last ones? */
 bool fr_shape_is_suffix(const fr_tensor *b, const fr_tensor *a);
 
 /* ---- costs ---- */
 
-/* Every input read and the result written once; each wanted gradient reads the upstream one and the inputs once. */
+/* Every input read and the result written once; each wanted gradient reads the upstream one and the
+   inputs once. */
 fr_costs fr_cost_elementwise(const fr_node *n, double flops_per_element,
                              double backward_flops_per_element);
 /* Of operators that only move numbers. */
@@ -148,7 +153,8 @@ bool fr_expect_last_axis(fr_tape *tape, const char *call, const char *name, cons
                          const fr_tensor *x);
 bool fr_expect_count(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                      int64_t count);
-/* A tensor that gets no gradient and is no input of the node: its type, and that it has numbers where they are needed. */
+/* A tensor that gets no gradient and is no input of the node: its type, and that it has numbers
+   where they are needed. */
 bool fr_expect_constant(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                         fr_dtype dtype);
 /* Every i32 in [0, limit), or equal to `also`; nothing is looked at on a shape-only tape. */

@@ -1,9 +1,10 @@
-/* recompute.c: activation checkpointing. Chen, Xu, Zhang, Guestrin: Training deep nets with sublinear memory cost, arXiv
-   1604.06174.
+/* recompute.c: activation checkpointing. Chen, Xu, Zhang, Guestrin: Training deep nets with
+   sublinear memory cost, arXiv 1604.06174.
 
-   The first run records nothing: its result is moved down to where the run began, and all else is given back. Backward runs the
-   function again on stand-ins of its inputs, recording this time, goes back through these nodes, and gives them back. Random
-   numbers follow the number of the call, which the second run starts from where the first did. */
+   The first run records nothing: its result is moved down to where the run began, and all else is
+   given back. Backward runs the function again on stand-ins of its inputs, recording this time,
+   goes back through these nodes, and gives them back. Random numbers follow the number of the call,
+   which the second run starts from where the first did. */
 #include "tensor/tape.h"
 
 #include <string.h>
@@ -77,7 +78,8 @@ static bool replay(fr_node *n)
     return tape->error.status == FR_OK;
 }
 
-/* The shape rule and the cost are those of the first run, which has been made and counted when the node is. */
+/* The shape rule and the cost are those of the first run, which has been made and counted when the
+   node is. */
 static const fr_operator recompute = {.name = "recompute", .replay = replay};
 
 /* The result of the first run becomes the only thing that it leaves. */

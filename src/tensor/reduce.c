@@ -1,4 +1,5 @@
-/* reduce.c: sums and means, of all elements or along one axis: (outer, axis, inner) -> (outer, inner). */
+/* reduce.c: sums and means, of all elements or along one axis: (outer, axis, inner) -> (outer,
+   inner). */
 #include "tensor/operator.h"
 
 enum { X };

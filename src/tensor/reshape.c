@@ -1,4 +1,5 @@
-/* reshape.c: the same numbers under another shape. Nothing moves, neither forward nor (in most cases) backward. */
+/* reshape.c: the same numbers under another shape. Nothing moves, neither forward nor (in most
+   cases) backward. */
 #include "tensor/operator.h"
 
 enum { X };
@@ -36,7 +37,7 @@ static const fr_operator reshape = {.name = "reshape",
                                     .backward = backward,
                                     .passes = 1U << X};
 
-/* Replace an extent of -1 by what is left for it; false when the numbers of elements cannot agree. */
+/* Replace an extent of -1 by what is left; false when the numbers of elements cannot agree. */
 static bool complete(reshape_options *o, int64_t count)
 {
     int64_t known = 1;

@@ -1,5 +1,5 @@
-/* rms_norm.c: y = x / rms(x) * weight over the last axis; rms(x) = sqrt(mean(x^2) + eps). Root mean square layer normalisation,
-   arXiv 1910.07467, equation 4. x, y (..., C); weight (C). */
+/* rms_norm.c: y = x / rms(x) * weight over the last axis; rms(x) = sqrt(mean(x^2) + eps). Root mean
+   square layer normalisation, arXiv 1910.07467, equation 4. x, y (..., C); weight (C). */
 #include "tensor/operator.h"
 
 enum { X, WEIGHT, INPUTS };

@@ -1,5 +1,5 @@
-/* rope.c: rotary position embedding, arXiv 2104.09864, in the half-rotated layout: element i of a head is paired with i + R/2.
-   The gradient is the inverse rotation. x, y (B, T, H*D). */
+/* rope.c: rotary position embedding, arXiv 2104.09864, in the half-rotated layout: element i of a
+   head is paired with i + R/2. The gradient is the inverse rotation. x, y (B, T, H*D). */
 #include "tensor/operator.h"
 
 enum { X };

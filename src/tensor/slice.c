@@ -1,6 +1,7 @@
-/* slice.c: a part of an axis, and its mirror image, parts put one after another (concat). With A the axis: elements before it
-   are `outer` blocks, those after it `inner` numbers, so that a part is `outer` blocks of extent * inner numbers. A slice of
-   the first axis is a view. Any type; gradients for f32. */
+/* slice.c: a part of an axis, and its mirror image, parts put one after another (concat). With A
+   the axis: elements before it are `outer` blocks, those after it `inner` numbers, so that a part
+   is `outer` blocks of extent * inner numbers. A slice of the first axis is a view. Any type;
+   gradients for f32. */
 #include "tensor/operator.h"
 
 static int64_t outer_of(const fr_tensor *t, int axis)

@@ -1,4 +1,5 @@
-/* softmax.c: softmax and its logarithm over the last axis. Both go back from their result alone. x, y (..., C). */
+/* softmax.c: softmax and its logarithm over the last axis. Both go back from their result alone. x,
+   y (..., C). */
 #include "tensor/operator.h"
 
 enum { X };

@@ -1,4 +1,5 @@
-/* state.c: the tree of everything that a run needs to go on; a list of named pointers, in the order of registration. */
+/* state.c: the tree of everything that a run needs to go on; a list of named pointers, in the order
+   of registration. */
 #include "frugal/tensor.h"
 
 #include <stdarg.h>

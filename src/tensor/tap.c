@@ -1,5 +1,5 @@
-/* tap.c: the one door through which anybody sees or replaces what happens inside a model. A tape without taps pays one
-   comparison for each named place. */
+/* tap.c: the one door through which anybody sees or replaces what happens inside a model. A tape
+   without taps pays one comparison for each named place. */
 #include "tensor/tape.h"
 
 #include <fnmatch.h>

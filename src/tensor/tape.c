@@ -1,8 +1,10 @@
-/* tape.c: the eager tape: its memory, its errors, and the one function through which every operator passes, fr_record.
+/* tape.c: the eager tape: its memory, its errors, and the one function through which every operator
+   passes, fr_record.
 
-   A tape owns four arenas. Records (nodes, tensors) and activations (their numbers) grow forward and are given back together by
-   fr_tape_reset or, after a recomputed function, by a mark. Gradients of activations live in a third, where a used block serves
-   the next gradient of its size; their records in a fourth. After the first step each arena is one block, and the steps that
+   A tape owns four arenas. Records (nodes, tensors) and activations (their numbers) grow forward
+   and are given back together by fr_tape_reset or, after a recomputed function, by a mark.
+   Gradients of activations live in a third, where a used block serves the next gradient of its
+   size; their records in a fourth. After the first step each arena is one block, and the steps that
    follow allocate nothing.
 
    On a shape-only tape records are real, numbers are only counted. */

@@ -1,5 +1,5 @@
-/* transpose.c: two axes change places: (outer, A, middle, B, inner) -> (outer, B, middle, A, inner). The gradient changes them
-   back. Any type; gradients for f32. */
+/* transpose.c: two axes change places: (outer, A, middle, B, inner) -> (outer, B, middle, A,
+   inner). The gradient changes them back. Any type; gradients for f32. */
 #include "tensor/operator.h"
 
 enum { X };

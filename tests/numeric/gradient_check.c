@@ -132,8 +132,8 @@ static void make_inputs(const gradient_case *c, const numbers *n, manner m, fr_t
     }
 }
 
-/* sum(y * upstream) + sum over inputs of sum(0.5 * input): what is recorded last goes back first, so that the operator finds
-   gradients to add to. */
+/* sum(y * upstream) + sum over inputs of sum(0.5 * input): what is recorded last goes back first,
+   so that the operator finds gradients to add to. */
 static fr_tensor *loss_with_other_uses(const gradient_case *c, const numbers *n, fr_tape *tape,
                                        fr_tensor *const *in, fr_tensor *out)
 {

@@ -1,9 +1,10 @@
 /* gradient_check.h: one case of an operator, and the check that every case goes through.
 
-   A twin is the operator's definition again, in f64, naive, and written apart from src/. The check compares the operator's result
-   with the twin's, and its gradients with central differences of the twin; then it asks that the gradients stay the same when
-   they are added to others, wanted one at a time, recomputed, and on other numbers of threads, and that a shape-only tape
-   counts the cost and the memory of the real one. */
+   A twin is the operator's definition again, in f64, naive, and written apart from src/. The check
+   compares the operator's result with the twin's, and its gradients with central differences of the
+   twin; then it asks that the gradients stay the same when they are added to others, wanted one at
+   a time, recomputed, and on other numbers of threads, and that a shape-only tape counts the cost
+   and the memory of the real one. */
 #ifndef FRUGAL_GRADIENT_CHECK_H
 #define FRUGAL_GRADIENT_CHECK_H
 

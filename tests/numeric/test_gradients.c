@@ -1,5 +1,5 @@
-/* test_gradients.c: every operator against its definition in f64 and central differences of it. One test per name of
-   fr_operator_names, so that an operator without a case fails. */
+/* test_gradients.c: every operator against its definition in f64 and central differences of it. One
+   test per name of fr_operator_names, so that an operator without a case fails. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -335,9 +335,11 @@ static const gradient_case cases[] = {
     {.name = "cross_entropy", .what = "many rows", .inputs = 1, .run = run_cross_entropy,
      .twin = twin_cross_entropy, .in = {SHAPE(2, 65, 33)}, .out = SHAPE(1), .ids = targets_many,
      .id_count = 130, .number = 1.0F / 130},
-    {LINEAR(linear_cross_entropy, "bias, weights", 3, SHAPE(7, 5), SHAPE(11, 5), SHAPE(11), SHAPE(1)),
+    {LINEAR(linear_cross_entropy, "bias, weights", 3, SHAPE(7, 5), SHAPE(11, 5), SHAPE(11),
+            SHAPE(1)),
      .ids = targets7, .id_count = 7, .table = weights7, .table_count = 7, .number = 0.25F},
-    {LINEAR(linear_cross_entropy, "nothing to predict", 2, SHAPE(3, 5), SHAPE(11, 5), {0}, SHAPE(1)),
+    {LINEAR(linear_cross_entropy, "nothing to predict", 2, SHAPE(3, 5), SHAPE(11, 5), {0},
+            SHAPE(1)),
      .ids = no_targets, .id_count = 3, .number = 1.0F},
     {LINEAR(linear_cross_entropy, "many rows", 2, SHAPE(2, 65, 9), SHAPE(33, 9), {0}, SHAPE(1)),
      .ids = targets_many, .id_count = 130, .number = 1.0F / 130},
@@ -394,7 +396,8 @@ static void test_gradient_of(void **state)
 
 /* ---- what has no gradient ---- */
 
-/* 1 + 2^-9 lies between two neighbours in bf16 (1 and 1 + 2^-7), nearer to 1; both types hold small whole numbers exactly. */
+/* 1 + 2^-9 lies between two neighbours in bf16 (1 and 1 + 2^-7), nearer to 1; both types hold small
+   whole numbers exactly. */
 static void test_cast_rounds_and_takes_no_gradient(void **state)
 {
     (void)state;
@@ -425,7 +428,8 @@ static void test_cast_rounds_and_takes_no_gradient(void **state)
 
 enum { MANY_WORDS = 70001, SOME_ROWS = 300, NARROW = 3 };
 
-/* The loss of (300, 3) rows over 70001 words, in three chunks or from whole logits, and its gradients. */
+/* The loss of (300, 3) rows over 70001 words, in three chunks or from whole logits, and its
+   gradients. */
 static float loss_over_many_words(fr_tape *tape, bool chunked, fr_tensor **x, fr_tensor **weight)
 {
     int64_t x_shape[] = {SOME_ROWS, NARROW}, weight_shape[] = {MANY_WORDS, NARROW},

@@ -1,4 +1,5 @@
-/* twins.c: the definitions of the operators again, as their papers write them, in f64 and without any thought of speed. */
+/* twins.c: the definitions of the operators again, as their papers write them, in f64 and without
+   any thought of speed. */
 #include "twins.h"
 
 #include <math.h>

@@ -33,7 +33,8 @@ fr_tensor *network_hidden(network *n, fr_tape *tape, uint64_t step);
 fr_tensor *network_loss(network *n, fr_tape *tape, uint64_t step);
 /* All gradients' bits in one number, to compare runs. */
 uint64_t network_gradient_hash(const network *n);
-/* Zero the gradients, one step forward and back; the gradients' hash, and loss and peak where asked. */
+/* Zero the gradients, one step forward and back; the gradients' hash, and loss and peak where
+   asked. */
 uint64_t network_step(network *n, fr_tape *tape, uint64_t number_of_step, float *loss,
                       size_t *peak);
 

@@ -1,4 +1,5 @@
-/* test_operators.c: calls that operators refuse, with their messages; what they return besides their result; dropout. */
+/* test_operators.c: calls that operators refuse, with their messages; what they return besides
+   their result; dropout. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -175,7 +176,8 @@ static fr_tensor *random_cube(fr_tape *tape, int64_t a, int64_t b, int64_t c, ui
     return t;
 }
 
-/* softmax over all keys = the two parts' results, weighted by their shares of the sum of exponentials */
+/* softmax over all keys = the two parts' results, weighted by their shares of the sum of
+   exponentials */
 static void test_log_sum_exp_merges_partial_attention(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* test_tape.c: what tensor.h promises of the tape: gradients, several tapes, recomputation, dry runs, taps. Operators one by
-   one: tests/numeric/test_gradients.c. */
+/* test_tape.c: what tensor.h promises of the tape: gradients, several tapes, recomputation, dry
+   runs, taps. Operators one by one: tests/numeric/test_gradients.c. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* test_tape_steps.c: whole steps of a small transformer: recomputation, memory, threads, and the dry run that must count the
-   same. */
+/* test_tape_steps.c: whole steps of a small transformer: recomputation, memory, threads, and the
+   dry run that must count the same. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
