@@ -1,7 +1,9 @@
-/* tokenizer.c: bytes per second of CPU time for learning a vocabulary, encoding and decoding, and for encoding texts that are bad
-   for tokenizers (one letter, blanks, noise), at two sizes: linear time shows as equal rates.
+/* tokenizer.c: bytes per second of CPU time for learning a vocabulary, encoding and decoding,
+   and for encoding texts that are bad for tokenizers (one letter, blanks, noise), at two sizes:
+   linear time shows as equal rates.
 
-   usage: bench_tokenizer [FILE]     without a file: 16 MB of made-up words with the frequencies of a language (Zipf) */
+   usage: bench_tokenizer [FILE]     without a file: 16 MB of made-up words with the frequencies
+   of a language (Zipf) */
 #include "frugal/tokenizer.h"
 
 #include <math.h>

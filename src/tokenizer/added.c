@@ -82,7 +82,8 @@ static const added_token *longest_at(const added_set *set, const char *text, siz
     return found;
 }
 
-/* The character that begins at, or ends at, `at`; U+0000 outside the text and where bytes are not well-formed. */
+/* The character that begins at, or ends at, `at`; U+0000 outside the text and where bytes are
+   not well-formed. */
 static uint32_t point_behind(const char *text, size_t size, size_t at, size_t *length)
 {
     const unsigned char *bytes = (const unsigned char *)text + at;

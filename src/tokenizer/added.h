@@ -1,7 +1,8 @@
 /* added.h: tokens that are found in the text before everything else: <|endoftext|> and its like.
 
-   Where several tokens begin at one place the longest wins; scanning goes on behind it. Tokens with `normalized` are looked
-   for in normalised text, after the others; that is why there are two sets. Flags as in Hugging Face's AddedToken. */
+   Where several tokens begin at one place the longest wins; scanning goes on behind it. Tokens
+   with `normalized` are looked for in normalised text, after the others; that is why there are
+   two sets. Flags as in Hugging Face's AddedToken. */
 #ifndef FRUGAL_TOKENIZER_ADDED_H
 #define FRUGAL_TOKENIZER_ADDED_H
 
@@ -41,7 +42,8 @@ typedef struct added_match {
 fr_status added_set_build(added_set *set, const added_token *tokens, size_t count, bool normalized,
                           fr_error *error);
 void added_set_free(added_set *set);
-/* The first match at or after *from, which moves behind it. `taken`: text before it belongs to an earlier match. */
+/* The first match at or after *from, which moves behind it. `taken`: text before it belongs to
+   an earlier match. */
 added_match added_set_next(const added_set *set, const char *text, size_t size, size_t *from,
                            size_t taken, bool special_as_text);
 

@@ -1,13 +1,15 @@
-/* bpe.c: applying merges: a cache for short pieces, a plain loop for pieces of a few dozen bytes, a heap for longer ones.
+/* bpe.c: applying merges: a cache for short pieces, a plain loop for pieces of a few dozen
+   bytes, a heap for longer ones.
 
-   The plain loop is quadratic and unbeaten on words; the heap keeps a megabyte of one letter at n log n. */
+   The plain loop is quadratic and unbeaten on words; the heap keeps a megabyte of one letter at
+   n log n. */
 #include "tokenizer/bpe.h"
 
 #include <string.h>
 
 enum { SHORT_PIECE = 40 }; /* bytes; measured: from here the heap wins */
 
-/* ---- tables ---------------------------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static inline uint64_t mix(uint64_t x)
 {
@@ -127,7 +129,7 @@ void bpe_scratch_free(bpe_scratch *scratch)
     *scratch = (bpe_scratch){0};
 }
 
-/* ---- merging --------------------------------------------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------------------------------- */
 
 /* A short piece in ids[0 .. size), already bytes; returns how many ids are left. */
 static size_t merge_short(const bpe *model, int32_t *ids, size_t size)
@@ -190,7 +192,8 @@ static fr_status reserve_long(bpe_scratch *scratch, size_t size, fr_error *error
     scratch->ids = fr_alloc_array(size, sizeof *scratch->ids, FR_MEMORY_OTHER);
     scratch->next = fr_alloc_array(size, sizeof *scratch->next, FR_MEMORY_OTHER);
     scratch->previous = fr_alloc_array(size, sizeof *scratch->previous, FR_MEMORY_OTHER);
-    /* Every merge takes one entry off and puts at most two on, so that there are never more than 2 * size. */
+    /* Every merge takes one entry off and puts at most two on, so that there are never more than
+       2 * size. */
     scratch->heap = fr_alloc_array(size, 2 * sizeof *scratch->heap, FR_MEMORY_OTHER);
     if (!scratch->ids || !scratch->next || !scratch->previous || !scratch->heap)
         return fr_fail(error, FR_NO_MEMORY, "no memory to encode a piece of %zu bytes", size);
@@ -286,7 +289,7 @@ static fr_status merge_piece(const bpe *model, bpe_scratch *scratch, const char 
     return FR_OK;
 }
 
-/* ---- the cache ------------------------------------------------------------------------------------------------------- */
+/* ---- the cache ------------------------------------------------------------------------------- */
 
 static inline void load_key(uint64_t key[BPE_CACHE_BYTES / 8], const char *piece, size_t size,
                             size_t slack)

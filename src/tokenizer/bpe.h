@@ -1,13 +1,15 @@
 /* bpe.h: the byte-pair encoding model: a piece of text -> ids.
 
-   A piece starts as its bytes; of all neighbours that a merge joins, the merge that was learned first is done at its leftmost
-   place, until none is left. Sennrich et al., arXiv 1508.07909; on bytes: Radford et al. 2019, section 2.2. */
+   A piece starts as its bytes; of all neighbours that a merge joins, the merge that was learned
+   first is done at its leftmost place, until none is left. Sennrich et al., arXiv 1508.07909; on
+   bytes: Radford et al. 2019, section 2.2. */
 #ifndef FRUGAL_TOKENIZER_BPE_H
 #define FRUGAL_TOKENIZER_BPE_H
 
 #include "frugal/tokenizer.h"
 
-/* The bytes of every token, one behind the other: token i is bytes[start[i]] .. bytes[start[i + 1]]. */
+/* The bytes of every token, one behind the other: token i is bytes[start[i]] .. bytes[start[i +
+   1]]. */
 typedef struct vocabulary {
     char *bytes;
     size_t *start; /* (count + 1) */
@@ -27,14 +29,13 @@ typedef struct bpe {
     bpe_merge *merges;        /* open addressing, at most half full */
     size_t mask;              /* places - 1 */
     size_t merge_count;
-    bool
-        whole_pieces; /* a piece that is a token is that token, whatever the merges say ("ignore_merges") */
+    bool whole_pieces;     /* a piece that is a token stays whole ("ignore_merges") */
     uint32_t *piece_table; /* token id + 1 by hash of its bytes; only with whole_pieces */
     size_t piece_mask;
 } bpe;
 
-/* What encoding works in: one per thread, starts as {0}. The cache remembers the ids of short pieces: text repeats its words,
-   so most pieces cost one look. */
+/* What encoding works in: one per thread, starts as {0}. The cache remembers the ids of short
+   pieces: text repeats its words, so most pieces cost one look. */
 enum { BPE_CACHE_BYTES = 24, BPE_CACHE_IDS = 8, BPE_CACHE_PLACES = 1 << 15 };
 typedef struct bpe_cached {
     uint64_t key[BPE_CACHE_BYTES / 8]; /* padded with zeros */
@@ -50,8 +51,8 @@ typedef struct bpe_scratch {
 } bpe_scratch;
 void bpe_scratch_free(bpe_scratch *scratch);
 
-/* merges: `count` of them with rank == place, ids checked by the caller; a pair named twice is an error. `limit`: tokens below it
-   may be found as whole pieces. */
+/* merges: `count` of them with rank == place, ids checked by the caller; a pair named twice is
+   an error. `limit`: tokens below it may be found as whole pieces. */
 fr_status bpe_build(bpe *model, const vocabulary *tokens, const bpe_merge *merges, size_t count,
                     const bool *is_piece, fr_error *error);
 void bpe_free(bpe *model);

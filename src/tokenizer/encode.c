@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-/* ---- encoders -------------------------------------------------------------------------------------------------------- */
+/* ---- encoders -------------------------------------------------------------------------------- */
 
 struct encoder_pool {
     pthread_mutex_t lock;
@@ -55,7 +55,7 @@ static void give_back(encoder_pool *pool, encoder *one)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* ---- one stretch of text ------------------------------------------------------------------------------------------------ */
+/* ---- one stretch of text --------------------------------------------------------------------- */
 
 /* Text on its way through the stages, and where its bytes came from. */
 typedef struct stretch {
@@ -159,7 +159,8 @@ static fr_status run_splits(const stretch *s, size_t stage, size_t begin, size_t
     return FR_OK;
 }
 
-/* Well-formed text, already normalised: the second kind of added tokens apart, the rest through the splits. */
+/* Well-formed text, already normalised: the second kind of added tokens apart, the rest through
+   the splits. */
 static fr_status encode_normalized(const stretch *s, fr_error *error)
 {
     size_t from = 0, taken = 0;

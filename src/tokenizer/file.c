@@ -1,8 +1,10 @@
 /* file.c: a tokenizer from its files and back.
 
-   tokenizer.json describes the pipeline; tokenizer_config.json beside it says which token ends a text. What is saved is what was
-   loaded, byte for byte; only model_max_length in the configuration is the caller's. Left alone because they are no part of how a text
-   becomes ids: "truncation" and "padding" of tokenizer.json (callers of Hugging Face's library set them for each call). */
+   tokenizer.json describes the pipeline; tokenizer_config.json beside it says which token ends a
+   text. What is saved is what was loaded, byte for byte; only model_max_length in the
+   configuration is the caller's. Left alone because they are no part of how a text becomes ids:
+   "truncation" and "padding" of tokenizer.json (callers of Hugging Face's library set them for
+   each call). */
 #include "tokenizer/json_reader.h"
 
 #include <stdlib.h>
@@ -10,7 +12,7 @@
 
 static const char tokenizer_name[] = "tokenizer.json", config_name[] = "tokenizer_config.json";
 
-/* ---- reading ----------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static fr_status parse(const char *text, size_t size, const char *name, json_t **root,
                        fr_error *error)
@@ -149,7 +151,7 @@ fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error
     return status;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static fr_status save_as(const char *folder, const char *name, const char *text, size_t size,
                          fr_error *error)

@@ -1,14 +1,15 @@
 /* json_model.c: the vocabulary and the merges of a tokenizer.json.
 
-   Nothing in the file is trusted: ids must be 0, 1, ... without holes or twins over the vocabulary and the added tokens
-   together, all bytes of UTF-8 must be there, and merges must name tokens. */
+   Nothing in the file is trusted: ids must be 0, 1, ... without holes or twins over the
+   vocabulary and the added tokens together, all bytes of UTF-8 must be there, and merges must
+   name tokens. */
 #include "tokenizer/byte_level.h"
 #include "tokenizer/json_reader.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- vocabulary ---------------------------------------------------------------------------------------------------------- */
+/* ---- vocabulary ------------------------------------------------------------------------------ */
 
 /* One entry of the vocabulary before the ids are known to be right. */
 typedef struct entry {
@@ -53,7 +54,8 @@ static fr_status claim_all(reader *r, json_t *vocab, entry *entries, size_t coun
     return FR_OK;
 }
 
-/* The bytes of all tokens; is_piece[id]: written in the byte-level alphabet, so that it may come out of the model. */
+/* The bytes of all tokens; is_piece[id]: written in the byte-level alphabet, so that it may come
+   out of the model. */
 static fr_status spell_out(reader *r, const entry *entries, size_t count, bool *is_piece)
 {
     vocabulary *tokens = &r->tokenizer->tokens;
@@ -93,7 +95,7 @@ static fr_status find_bytes(reader *r, const bool *is_piece)
     return FR_OK;
 }
 
-/* ---- merges -------------------------------------------------------------------------------------------------------------- */
+/* ---- merges ---------------------------------------------------------------------------------- */
 
 static fr_status token_id(reader *r, json_t *vocab, const char *text, size_t number, uint32_t *id)
 {
@@ -169,12 +171,12 @@ static bool is_empty(const json_t *value)
            (json_is_string(value) && json_string_length(value) == 0);
 }
 
-/* ---- model --------------------------------------------------------------------------------------------------------------- */
+/* ---- model ----------------------------------------------------------------------------------- */
 
 static fr_status check_model(reader *r, json_t *model)
 {
-    /* unk_token, fuse_unk and byte_fallback say what to do with characters without a token; with all bytes in the vocabulary
-       there are none, so they change nothing. */
+    /* unk_token, fuse_unk and byte_fallback say what to do with characters without a token; with
+       all bytes in the vocabulary there are none, so they change nothing. */
     static const char *const known[] = {"type",
                                         "dropout",
                                         "unk_token",

@@ -31,7 +31,8 @@ fr_status json_read_bool(const reader *r, const char *where, const json_t *objec
 fr_status json_read_string(const reader *r, const char *where, const json_t *object,
                            const char *key, const char **out);
 
-/* "added_tokens": the list alone; and, when the normaliser is known, the sets that are searched for. */
+/* "added_tokens": the list alone; and, when the normaliser is known, the sets that are searched
+   for. */
 fr_status json_read_added(reader *r, json_t *list);
 fr_status json_build_added_sets(reader *r);
 /* "model": vocabulary and merges; the added tokens must have been read. */

@@ -1,12 +1,13 @@
 /* json_stages.c: normaliser, splits, post-processor and decoder of a tokenizer.json.
 
-   The rule for what is not done here: what would change the ids is refused by its name, never skipped. */
+   The rule for what is not done here: what would change the ids is refused by its name, never
+   skipped. */
 #include "tokenizer/json_reader.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- normaliser, splits -------------------------------------------------------------------------------------------------- */
+/* ---- normaliser, splits ---------------------------------------------------------------------- */
 
 typedef fr_status read_stage(reader *r, const char *where, const char *type, json_t *object);
 
@@ -137,7 +138,7 @@ static fr_status read_pre_tokenizer(reader *r, const char *where, const char *ty
         where, type);
 }
 
-/* ---- post-processor, decoder --------------------------------------------------------------------------------------------- */
+/* ---- post-processor, decoder ----------------------------------------------------------------- */
 
 static fr_status append_id(const reader *r, int32_t **ids, size_t *count, int32_t id)
 {
@@ -149,7 +150,8 @@ static fr_status append_id(const reader *r, int32_t **ids, size_t *count, int32_
     return FR_OK;
 }
 
-/* {"SpecialToken": {"id": NAME, "type_id": 0}}: NAME stands for the ids that `special_tokens` lists. */
+/* {"SpecialToken": {"id": NAME, "type_id": 0}}: NAME stands for the ids that `special_tokens`
+   lists. */
 static fr_status read_template_token(const reader *r, const char *where, const json_t *special,
                                      const json_t *piece, bool behind)
 {

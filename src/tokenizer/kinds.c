@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- byte -------------------------------------------------------------------------------------------------------------- */
+/* ---- byte ------------------------------------------------------------------------------------ */
 
 fr_status fr_tokenizer_create_bytes(fr_tokenizer **tokenizer, fr_error *error)
 {
@@ -37,7 +37,7 @@ static const fr_tokenizer_kind byte_kind = {
              .options = {.name = "tokenizer.byte"}},
     .train = train_bytes};
 
-/* ---- bpe --------------------------------------------------------------------------------------------------------------- */
+/* ---- bpe ------------------------------------------------------------------------------------- */
 
 static fr_status check_options(const fr_tokenizer_options *options, fr_error *error)
 {

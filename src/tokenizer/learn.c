@@ -1,11 +1,13 @@
 /* learn.c: learning merges.
 
-   All different pieces stand one behind the other as a row of symbols with links to their neighbours inside the piece. A round takes
-   the most frequent pair off the heap and visits only its own places, from left to right; around each, four counts change.
-   So the whole costs about as much as the text has places, not (merges x text).
+   All different pieces stand one behind the other as a row of symbols with links to their
+   neighbours inside the piece. A round takes the most frequent pair off the heap and visits only
+   its own places, from left to right; around each, four counts change. So the whole costs about
+   as much as the text has places, not (merges x text).
 
-   Order and ties are those of Hugging Face's BpeTrainer (count, then the smaller pair of ids, bytes numbered in the order of their
-   visible characters), so that both learn the same merges. As there, two merges may spell the same token; they share its id. */
+   Order and ties are those of Hugging Face's BpeTrainer (count, then the smaller pair of ids,
+   bytes numbered in the order of their visible characters), so that both learn the same merges.
+   As there, two merges may spell the same token; they share its id. */
 #include "tokenizer/byte_level.h"
 #include "tokenizer/train.h"
 #include "tokenizer/pair_table.h"
@@ -37,7 +39,7 @@ typedef struct learner {
     uint32_t round;
 } learner;
 
-/* ---- tokens ------------------------------------------------------------------------------------------------------------ */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static uint64_t hash_bytes(const char *bytes, size_t size)
 {
@@ -47,7 +49,8 @@ static uint64_t hash_bytes(const char *bytes, size_t size)
     return hash;
 }
 
-/* The id of the token with these bytes, which is new unless it has been spelled before. bytes may lie in the vocabulary. */
+/* The id of the token with these bytes, which is new unless it has been spelled before. bytes
+   may lie in the vocabulary. */
 static uint32_t token_of(learner *l, const char *bytes, size_t size)
 {
     vocabulary *tokens = &l->out->tokens;
@@ -91,7 +94,7 @@ static uint32_t joined_token(learner *l, uint32_t left, uint32_t right, fr_buffe
     return work->failed ? 0 : token_of(l, work->data, work->size);
 }
 
-/* ---- symbols ----------------------------------------------------------------------------------------------------------- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 static bool prepare_symbols(learner *l, const piece_counts *pieces)
 {
@@ -149,7 +152,7 @@ static void count_first_pairs(learner *l)
             pair_table_queue(&l->pairs, l->pairs.records[i].pair, l->pairs.records[i].count);
 }
 
-/* ---- a round ----------------------------------------------------------------------------------------------------------- */
+/* ---- a round --------------------------------------------------------------------------------- */
 
 static void take_from(learner *l, uint32_t left, uint32_t right, int64_t weight)
 {
@@ -208,7 +211,8 @@ static int compare_places(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* All places of the pair, from left to right. They are noted in that order, except for tokens that were spelled twice. */
+/* All places of the pair, from left to right. They are noted in that order, except for tokens
+   that were spelled twice. */
 static size_t places_of(learner *l, uint64_t pair)
 {
     pair_record *record = pair_table_get(&l->pairs, pair);
@@ -255,7 +259,7 @@ static void merge(learner *l, uint64_t pair, fr_buffer *work)
     }
 }
 
-/* ---- all rounds -------------------------------------------------------------------------------------------------------- */
+/* ---- all rounds ------------------------------------------------------------------------------ */
 
 static bool has_room(learner *l, size_t *capacity)
 {

@@ -1,7 +1,9 @@
-/* normalize.c: NFC with utf8proc, cut into short stretches so that offsets stay exact where nothing changes.
+/* normalize.c: NFC with utf8proc, cut into short stretches so that offsets stay exact where
+   nothing changes.
 
-   A stretch begins at a character that neither is a mark nor joins the one before it (a Hangul vowel or final consonant, a
-   Kirat Rai vowel sign), so normalising stretch by stretch gives the normal form of the whole. Source: Unicode annex 15. */
+   A stretch begins at a character that neither is a mark nor joins the one before it (a Hangul
+   vowel or final consonant, a Kirat Rai vowel sign), so normalising stretch by stretch gives the
+   normal form of the whole. Source: Unicode annex 15. */
 #include "tokenizer/normalize.h"
 #include "tokenizer/utf8.h"
 
@@ -39,7 +41,7 @@ void normalized_append(normalized *out, const char *text, size_t size, size_t be
 
 bool nfc_is_plain(const char *text, size_t size)
 {
-    /* Characters below U+0300 are in normal form and join nothing; their bytes are all below 0xCC. */
+    /* Characters below U+0300 are in normal form and join nothing; their bytes are below 0xCC. */
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)text[i] >= 0xCC)
             return false;

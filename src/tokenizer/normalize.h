@@ -11,7 +11,8 @@ typedef struct normalized {
 } normalized;
 void normalized_clear(normalized *out);
 void normalized_free(normalized *out);
-/* Append bytes that all came from [begin, end), or, when `each`, one by one from begin, begin + 1, ... */
+/* Append bytes that all came from [begin, end), or, when `each`, one by one from begin, begin +
+   1, ... */
 void normalized_append(normalized *out, const char *text, size_t size, size_t begin, size_t end,
                        bool each);
 bool normalized_failed(const normalized *out);

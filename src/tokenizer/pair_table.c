@@ -9,7 +9,7 @@ void pair_table_free(pair_table *table)
     *table = (pair_table){0};
 }
 
-/* ---- records ----------------------------------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 static pair_record *find(const pair_table *table, uint64_t pair)
 {
@@ -51,7 +51,7 @@ pair_record *pair_table_get(pair_table *table, uint64_t pair)
     return record;
 }
 
-/* ---- places ------------------------------------------------------------------------------------------------------------ */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static uint32_t new_place(pair_table *table)
 {
@@ -109,7 +109,7 @@ size_t pair_table_take_places(pair_table *table, pair_record *record, uint32_t *
     return count;
 }
 
-/* ---- the heap ---------------------------------------------------------------------------------------------------------- */
+/* ---- the heap -------------------------------------------------------------------------------- */
 
 static bool before(pair_entry a, pair_entry b)
 {

@@ -1,8 +1,8 @@
 /* pair_table.h: neighbours of two tokens, how often they occur, and where.
 
-   Learning needs, over and over: the most frequent pair, all places of a pair, and a change of a pair's count. Counts and places
-   stand in a hash table; the order stands in a heap with old entries left in it: a count that fell since is noticed when its entry
-   comes up. */
+   Learning needs, over and over: the most frequent pair, all places of a pair, and a change of a
+   pair's count. Counts and places stand in a hash table; the order stands in a heap with old
+   entries left in it: a count that fell since is noticed when its entry comes up. */
 #ifndef FRUGAL_TOKENIZER_PAIR_TABLE_H
 #define FRUGAL_TOKENIZER_PAIR_TABLE_H
 
@@ -38,12 +38,14 @@ typedef struct pair_table {
 } pair_table;
 
 void pair_table_free(pair_table *table);
-/* The record of a pair, made when there is none; NULL when there is no memory. Valid until the next call. */
+/* The record of a pair, made when there is none; NULL when there is no memory. Valid until the
+   next call. */
 pair_record *pair_table_get(pair_table *table, uint64_t pair);
 /* Note that the pair occurs at `position`. */
 void pair_table_add_place(pair_table *table, pair_record *record, uint32_t position);
-/* Move all places of the pair to `positions` (room for `room`); returns how many there are, or, when they do not fit, their number with
-   nothing moved. Giving places back lets later pairs use them. */
+/* Move all places of the pair to `positions` (room for `room`); returns how many there are, or,
+   when they do not fit, their number with nothing moved. Giving places back lets later pairs use
+   them. */
 size_t pair_table_take_places(pair_table *table, pair_record *record, uint32_t *positions,
                               size_t room);
 /* Put a pair on the heap with its present count. */

@@ -1,8 +1,9 @@
 /* piece_counts.c: how often each piece occurs in the sample.
 
-   Text repeats its words: 100 MB of English hold a few hundred thousand different pieces, and merging works on those. Every thread
-   counts into a table of its own, and the tables are added up. What comes later depends on the set of pieces and
-   their counts only, not on their order in the table, so the number of threads cannot be seen in the result. */
+   Text repeats its words: 100 MB of English hold a few hundred thousand different pieces, and
+   merging works on those. Every thread counts into a table of its own, and the tables are added
+   up. What comes later depends on the set of pieces and their counts only, not on their order in
+   the table, so the number of threads cannot be seen in the result. */
 #include "tokenizer/train.h"
 #include "tokenizer/utf8.h"
 
@@ -67,11 +68,13 @@ static bool add(piece_counts *counts, const char *text, size_t size, uint32_t ha
 
 static bool add_piece(piece_counts *counts, const char *text, size_t size)
 {
-    /* Parts of a sample are far below 4 GB. The table is indexed by the low bits of the hash's upper half. */
+    /* Parts of a sample are far below 4 GB. The table is indexed by the low bits of the hash's
+       upper half. */
     return add(counts, text, size, (uint32_t)(hash_piece(text, size) >> 32), 1);
 }
 
-/* The pieces of a part, cut as encoding cuts it. The patterns by hand cannot fail and need no scratch. */
+/* The pieces of a part, cut as encoding cuts it. The patterns by hand cannot fail and need no
+   scratch. */
 static bool count_part(piece_counts *counts, const sample_part *part, int pattern)
 {
     split cut;

@@ -1,8 +1,9 @@
 /* pipeline.h: what a tokenizer is made of, stage by stage.
 
-   text -> added tokens apart -> well-formed and other bytes apart -> normaliser -> splits -> model -> post-processor -> ids.
-   A tokenizer always comes from a tokenizer.json: training and the byte tokenizer write one and read it back. So what is saved
-   is, byte for byte, what was loaded, and a trained tokenizer cannot differ from its file. */
+   text -> added tokens apart -> well-formed and other bytes apart -> normaliser -> splits ->
+   model -> post-processor -> ids. A tokenizer always comes from a tokenizer.json: training and
+   the byte tokenizer write one and read it back. So what is saved is, byte for byte, what was
+   loaded, and a trained tokenizer cannot differ from its file. */
 #ifndef FRUGAL_TOKENIZER_PIPELINE_H
 #define FRUGAL_TOKENIZER_PIPELINE_H
 
@@ -14,8 +15,8 @@
 
 enum { MOST_SPLITS = 16 };
 
-/* What one encode call works in. Calls take one from the tokenizer's pool and put it back, so that caches stay warm across
-   calls and threads never share one. */
+/* What one encode call works in. Calls take one from the tokenizer's pool and put it back, so
+   that caches stay warm across calls and threads never share one. */
 typedef struct encoder {
     bpe_scratch model;
     split_scratch split;
@@ -44,7 +45,8 @@ struct fr_tokenizer {
     encoder_pool *pool;
 };
 
-/* Take over `json` and `config` (fr_alloc, zero-terminated; config may be NULL), also on failure. `name` stands for the file in messages. */
+/* Take over `json` and `config` (fr_alloc, zero-terminated; config may be NULL), also on
+   failure. `name` stands for the file in messages. */
 fr_status tokenizer_from_json(fr_tokenizer **tokenizer, char *json, size_t size, char *config,
                               const char *name, fr_error *error);
 
@@ -61,7 +63,8 @@ fr_status tokenizer_from_draft(fr_tokenizer **tokenizer, const tokenizer_draft *
                                fr_error *error);
 
 enum { PATTERN_GPT2, PATTERN_LLAMA3, PATTERN_NONE };
-/* The split of one of fr_tokenizer_patterns; PATTERN_NONE gives a whole text as one piece (false). */
+/* The split of one of fr_tokenizer_patterns; PATTERN_NONE gives a whole text as one piece
+   (false). */
 bool tokenizer_pattern_split(int pattern, split *out);
 
 #endif

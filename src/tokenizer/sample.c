@@ -1,9 +1,11 @@
-/* sample.c: an even sample of a stream of documents whose length nobody knows, in bounded memory.
+/* sample.c: an even sample of a stream of documents whose length nobody knows, in bounded
+   memory.
 
-   Every document gets a number drawn for its place in the stream; those with the smallest numbers stay, as many as fit. That is an even
-   sample without replacement at every moment (Vitter's reservoir with the keys kept), and it depends on nothing but the documents.
-   A long document is taken apart first, in front of a blank, where no pattern of ours joins: one book is many parts, so
-   that a corpus of few long documents is sampled evenly too. */
+   Every document gets a number drawn for its place in the stream; those with the smallest
+   numbers stay, as many as fit. That is an even sample without replacement at every moment
+   (Vitter's reservoir with the keys kept), and it depends on nothing but the documents. A long
+   document is taken apart first, in front of a blank, where no pattern of ours joins: one book
+   is many parts, so that a corpus of few long documents is sampled evenly too. */
 #include "tokenizer/train.h"
 
 #include <string.h>
@@ -73,7 +75,8 @@ static fr_status offer(sample *s, const char *text, size_t size, size_t limit, u
     return s->bytes + size <= limit ? keep(s, text, size, key, error) : FR_OK;
 }
 
-/* True when no pattern makes one piece of what meets here: a visible character and a space, or a letter or digit and a newline. */
+/* True when no pattern makes one piece of what meets here: a visible character and a space, or a
+   letter or digit and a newline. */
 static bool may_cut(char before, char behind)
 {
     bool visible = before > ' ' && before < 0x7F;

@@ -1,8 +1,10 @@
-/* split.c: the hand-written matchers of the two patterns that byte-level vocabularies use, and of digits.
+/* split.c: the hand-written matchers of the two patterns that byte-level vocabularies use, and
+   of digits.
 
-   A pattern is an ordered choice, tried at one position after the other; since each of the two matches at every position,
-   a matcher only has to say where the match that begins at `at` ends. What the alternatives do is spelled out beside the
-   code. No match looks at a character more than twice before it is consumed, so that the whole is linear. */
+   A pattern is an ordered choice, tried at one position after the other; since each of the two
+   matches at every position, a matcher only has to say where the match that begins at `at` ends.
+   What the alternatives do is spelled out beside the code. No match looks at a character more
+   than twice before it is consumed, so that the whole is linear. */
 #include "tokenizer/split.h"
 #include "tokenizer/utf8.h"
 
@@ -18,7 +20,7 @@ const char split_qwen2_pattern[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
     " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/* ---- character classes ------------------------------------------------------------------------------------------- */
+/* ---- character classes ----------------------------------------------------------------------- */
 
 enum { OTHER = 0, LETTER = 1, NUMBER = 2, SPACE = 4, NEWLINE = 8, BLANK = SPACE | NEWLINE };
 
@@ -61,7 +63,7 @@ bool split_is_word(uint32_t point)
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_PC:
         return true;
-    default: /* circled and squared Latin letters are symbols, yet alphabetic; so are the two joiners */
+    default: /* circled and squared Latin letters are symbols, yet alphabetic; so are the joiners */
         return (point >= 0x24B6 && point <= 0x24E9) || (point >= 0x1F130 && point <= 0x1F149) ||
                (point >= 0x1F150 && point <= 0x1F169) || (point >= 0x1F170 && point <= 0x1F189) ||
                point == 0x200C || point == 0x200D;
@@ -122,7 +124,8 @@ static inline size_t run_end(view v, size_t at, int class)
     return at;
 }
 
-/* The same for white space of both kinds; *last_newline: one past the last \r or \n in it, or `at`. */
+/* The same for white space of both kinds; *last_newline: one past the last \r or \n in it, or
+   `at`. */
 static size_t blank_end(view v, size_t at, size_t *last_newline)
 {
     *last_newline = at;
@@ -138,8 +141,8 @@ static size_t blank_end(view v, size_t at, size_t *last_newline)
     return at;
 }
 
-/* \s+(?!\S)|\s+ where a blank run ends at `end`: all of it at the end of the text; otherwise the last blank is left for the
-   word behind it, unless it is the only one. */
+/* \s+(?!\S)|\s+ where a blank run ends at `end`: all of it at the end of the text; otherwise the
+   last blank is left for the word behind it, unless it is the only one. */
 static size_t blank_match_end(view v, size_t at, size_t end)
 {
     if (end == v.size)
@@ -148,7 +151,8 @@ static size_t blank_match_end(view v, size_t at, size_t end)
     return without_last > at ? without_last : end;
 }
 
-/* Where 's, 't, 're, 've, 'm, 'll or 'd at `at` ends, `at` when none is there. Without case, s is also U+017F. */
+/* Where 's, 't, 're, 've, 'm, 'll or 'd at `at` ends, `at` when none is there. Without case, s
+   is also U+017F. */
 static size_t contraction_end(view v, size_t at, bool caseless)
 {
     size_t left = v.size - at;
@@ -168,14 +172,15 @@ static size_t contraction_end(view v, size_t at, bool caseless)
     return caseless && text[1] == 0xC5 && text[2] == 0xBF ? at + 3 : at;
 }
 
-/* ---- GPT-2 ---------------------------------------------------------------------------------------------------------- */
+/* ---- GPT-2 ----------------------------------------------------------------------------------- */
 
 static size_t gpt2_end(view v, size_t at)
 {
     size_t length, end = contraction_end(v, at, false);
     if (end > at)
         return end;
-    /* ` ?\p{L}+`, ` ?\p{N}+`, ` ?[^\s\p{L}\p{N}]+`: one space may stand in front of a run of one class. */
+    /* ` ?\p{L}+`, ` ?\p{N}+`, ` ?[^\s\p{L}\p{N}]+`: one space may stand in front of a run of one
+       class. */
     size_t start = v.text[at] == ' ' ? at + 1 : at;
     if (start < v.size) {
         int class = class_at(v, start, &length);
@@ -194,7 +199,7 @@ static size_t gpt2_end(view v, size_t at)
     return blank_match_end(v, at, blank_end(v, at, &newline));
 }
 
-/* ---- Llama 3, Qwen2 --------------------------------------------------------------------------------------------------- */
+/* ---- Llama 3, Qwen2 -------------------------------------------------------------------------- */
 
 static size_t llama3_end(view v, size_t at, int digits)
 {
@@ -226,7 +231,7 @@ static size_t llama3_end(view v, size_t at, int digits)
     return newline > at ? newline : blank_match_end(v, at, end);
 }
 
-/* ---- digits ----------------------------------------------------------------------------------------------------------- */
+/* ---- digits ---------------------------------------------------------------------------------- */
 
 static void next_number(view v, size_t at, bool single, size_t *begin, size_t *end)
 {

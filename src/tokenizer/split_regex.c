@@ -1,9 +1,10 @@
 /* split_regex.c: patterns through PCRE2 (compiled to machine code where the library can).
 
-   Files are written for Oniguruma's syntax. The two agree on most of what pre-tokenizers use, but not on everything: \h is a
-   hexadecimal digit there and a blank here, [a[bc]] is a union there, {,3} and {1,3}+ mean other things, ^ and $ see lines,
-   and \s here includes U+180E. So a pattern is first translated by a list of what is known to mean the same; \s and \S are
-   written out, and everything that is not on the list is refused by name. */
+   Files are written for Oniguruma's syntax. The two agree on most of what pre-tokenizers use,
+   but not on everything: \h is a hexadecimal digit there and a blank here, [a[bc]] is a union
+   there, {,3} and {1,3}+ mean other things, ^ and $ see lines, and \s here includes U+180E. So a
+   pattern is first translated by a list of what is known to mean the same; \s and \S are written
+   out, and everything that is not on the list is refused by name. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "tokenizer/split.h"
 

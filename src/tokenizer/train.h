@@ -1,4 +1,5 @@
-/* train.h: what learning a vocabulary goes through: documents -> sample -> counted pieces -> merges. */
+/* train.h: what learning a vocabulary goes through: documents -> sample -> counted pieces ->
+   merges. */
 #ifndef FRUGAL_TOKENIZER_TRAIN_H
 #define FRUGAL_TOKENIZER_TRAIN_H
 
@@ -40,7 +41,8 @@ typedef struct learned {
     uint32_t *merges;  /* (merge_count, 2) */
     size_t merge_count;
 } learned;
-/* Merge the most frequent pair (ties: the smaller pair of ids) until there are `size` tokens or no pair is seen min_count times. */
+/* Merge the most frequent pair (ties: the smaller pair of ids) until there are `size` tokens or
+   no pair is seen min_count times. */
 fr_status learn_merges(learned *out, const piece_counts *pieces, size_t size, int64_t min_count,
                        fr_error *error);
 void learned_free(learned *self);

@@ -1,7 +1,9 @@
-/* utf8.h: well-formed UTF-8, as table 3-7 of the Unicode standard says: no overlong forms, no surrogates, at most U+10FFFF.
+/* utf8.h: well-formed UTF-8, as table 3-7 of the Unicode standard says: no overlong forms, no
+   surrogates, at most U+10FFFF.
 
-   Text that comes in may hold any bytes. The pipeline cuts it into well-formed runs, on which patterns and normalisation
-   work without further checks, and runs of bytes that belong to no well-formed sequence. */
+   Text that comes in may hold any bytes. The pipeline cuts it into well-formed runs, on which
+   patterns and normalisation work without further checks, and runs of bytes that belong to no
+   well-formed sequence. */
 #ifndef FRUGAL_TOKENIZER_UTF8_H
 #define FRUGAL_TOKENIZER_UTF8_H
 
@@ -10,7 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Length (1 to 4) of the well-formed sequence at text[0], 0 when none begins there. size is at least 1. */
+/* Length (1 to 4) of the well-formed sequence at text[0], 0 when none begins there. size is at
+   least 1. */
 static inline size_t utf8_length(const unsigned char *text, size_t size)
 {
     unsigned char lead = text[0];

@@ -1,5 +1,5 @@
-/* Tokenizers against Hugging Face's library (tests/fixtures/tokenizer_*, made by make_tokenizers.py), against plain twins of their own
-   algorithms, and against files that lie. */
+/* Tokenizers against Hugging Face's library (tests/fixtures/tokenizer_*, made by
+   make_tokenizers.py), against plain twins of their own algorithms, and against files that lie. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 static const char *const models[] = {"gpt2", "llama3", "qwen2", "other"};
 enum { MODELS = 4, KEEP_EVERY_BYTE = 2 }; /* the first two neither normalise nor remove anything */
 
-/* ---- helpers ------------------------------------------------------------------------------------------------------------ */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static char *fixture_path(const char *model)
 {
@@ -103,7 +103,7 @@ static fr_tokenizer *train(int64_t entries, int pattern)
     return tokenizer;
 }
 
-/* ---- against Hugging Face --------------------------------------------------------------------------------------------------- */
+/* ---- against Hugging Face -------------------------------------------------------------------- */
 
 static void assert_ids(const json_t *expected, const fr_ids *ids, const char *model,
                        const char *text)
@@ -117,8 +117,8 @@ static void assert_ids(const json_t *expected, const fr_ids *ids, const char *mo
         fail_msg("%s: '%s' has %zu tokens, %zu expected", model, text, ids->count, count);
 }
 
-/* Theirs are of whole characters; a token may be a part of one. Where the normaliser has changed something, ours cover the
-   whole stretch that was normalised together. */
+/* Theirs are of whole characters; a token may be a part of one. Where the normaliser has changed
+   something, ours cover the whole stretch that was normalised together. */
 static void assert_offsets(const json_t *expected, const fr_ids *ids, const char *model,
                            const char *text, size_t size, bool covers)
 {
@@ -173,7 +173,7 @@ static void test_ids_and_offsets_equal_hugging_faces(void **state)
     json_decref(cases);
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static void test_the_byte_tokenizer_numbers_bytes_by_their_value(void **state)
 {
@@ -277,7 +277,7 @@ static void test_bytes_that_are_not_utf8_are_pieces_of_their_own(void **state)
     fr_tokenizer_free(tokenizer);
 }
 
-/* ---- patterns ---------------------------------------------------------------------------------------------------------------- */
+/* ---- patterns -------------------------------------------------------------------------------- */
 
 static void test_matchers_by_hand_cut_as_pcre2_does(void **state)
 {
@@ -331,9 +331,10 @@ static void test_patterns_that_engines_read_differently_are_refused(void **state
     assert_int_equal(split_from_regex(&s, "(ab", 3, false, NULL), FR_BAD_INPUT);
 }
 
-/* ---- merging ------------------------------------------------------------------------------------------------------------------ */
+/* ---- merging --------------------------------------------------------------------------------- */
 
-/* The definition: scan for the merge of the smallest rank, do it at its leftmost place, again and again. */
+/* The definition: scan for the merge of the smallest rank, do it at its leftmost place, again
+   and again. */
 static size_t naive_merge(const bpe *model, const char *piece, size_t size, int32_t *ids)
 {
     for (size_t i = 0; i < size; i++)
@@ -414,7 +415,7 @@ static void test_a_megabyte_of_anything_takes_no_time(void **state)
     free(text);
 }
 
-/* ---- training ----------------------------------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------- */
 
 /* The definition of training, over all pieces again in every round. Pieces are ids ended by -1. */
 static size_t naive_training(int32_t *corpus, size_t size, size_t merges, uint32_t (*out)[2])
@@ -603,7 +604,7 @@ static void test_impossible_options_are_refused(void **state)
     }
 }
 
-/* ---- special tokens -------------------------------------------------------------------------------------------------------------- */
+/* ---- special tokens -------------------------------------------------------------------------- */
 
 static void test_special_tokens_can_be_text_and_can_be_left_out(void **state)
 {
@@ -632,7 +633,7 @@ static void test_special_tokens_can_be_text_and_can_be_left_out(void **state)
     fr_tokenizer_free(tokenizer);
 }
 
-/* ---- files that lie --------------------------------------------------------------------------------------------------------------- */
+/* ---- files that lie -------------------------------------------------------------------------- */
 
 static void read_fixture(const char *model, char **text, size_t *size)
 {
