@@ -3,7 +3,9 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const run = data.run, metrics = data.metrics, steps = metrics.steps, evaluations = metrics.evaluations;
-const summary = run.summary || {}, result = run.result || {}, machine = run.machine || {}, make = run.make || {};
+const isObject = value => value !== null && typeof value === "object" && !Array.isArray(value);
+const object = value => isObject(value) ? value : {};
+const summary = object(run.summary), result = object(run.result), machine = object(run.machine), make = object(run.make);
 
 /* ---- elements and numbers ---- */
 
@@ -86,7 +88,11 @@ function logTicks(low, high) {
 
 let axis = "step";
 const charts = [];
-const redraw = () => charts.forEach(draw => draw());
+const redraw = () => charts.forEach(attempt);
+/* A value nobody thought of may cost its own part of the page, not the page. */
+function attempt(make) {
+  try { return make(); } catch (problem) { console.error(problem); return null; }
+}
 
 /* ---- plots ----
    series: {name, color, points: () => [{at: {step, tokens, seconds, flops}, y}], marks, thick}; band: {points with low, high}. */
@@ -235,10 +241,10 @@ function lossChart() {
   const series = [];
   if (smooth.length) series.push({ name: "train, smoothed", color: "--s0", points: smooth, thick: true });
   if (raw.length && (!smooth.length || metrics.lines <= raw.length)) series.unshift({ name: "train", color: "--s0", points: raw, faint: smooth.length > 0 });
-  const domains = [...new Set(evaluations.flatMap(e => Object.keys(e.held_out || {})))];
+  const domains = [...new Set(evaluations.flatMap(e => Object.keys(object(e.held_out))))];
   domains.slice(0, 24).forEach((name, i) => series.push({
     name: domains.length === 1 && /held.?out/i.test(name) ? "held-out" : "held-out: " + name, color: COLORS[1 + i % 7], thick: true, marks: true,
-    points: evaluations.filter(e => isNumber(heldOutValue((e.held_out || {})[name]))).map(e => ({ at: evaluationAt(e), y: heldOutValue(e.held_out[name]) })),
+    points: evaluations.filter(e => isNumber(heldOutValue(object(e.held_out)[name]))).map(e => ({ at: evaluationAt(e), y: heldOutValue(e.held_out[name]) })),
   }));
   if (domains.length !== 1) series.push({
     name: domains.length ? "held-out: mean" : "held-out", color: domains.length ? "--s7" : "--s1", thick: true, marks: true,
@@ -289,7 +295,6 @@ function shown(key, value) {
   if (/(^|_)(bytes|memory)(_|$)/.test(key)) return bytes(value);
   return plain(value);
 }
-const isObject = value => value !== null && typeof value === "object" && !Array.isArray(value);
 /* Plain values as a table, objects and lists of objects as blocks of their own beside it. `unit`: the name of the object around. */
 function blocksOf(object, title, unit) {
   const rows = [], blocks = [];
@@ -318,8 +323,8 @@ function objectCard(title, object) {
 /* ---- samples ---- */
 
 function samplesCard() {
-  const samples = data.samples.filter(s => typeof s.text === "string");
-  (result.samples || []).forEach(text => { if (typeof text === "string") samples.push({ step: Infinity, text }); });
+  const samples = data.samples.filter(s => typeof s.text === "string" && isNumber(s.step));
+  if (Array.isArray(result.samples)) result.samples.forEach(text => { if (typeof text === "string") samples.push({ step: Infinity, text }); });
   if (!samples.length) return null;
   const places = [...new Set(samples.map(s => s.step))].sort((a, b) => a - b);
   const label = el("span", {}), texts = el("div");
@@ -328,12 +333,17 @@ function samplesCard() {
     const step = places[slider.value];
     const loss = evaluations.filter(e => isNumber(e.held_out_loss) && e.step <= step).pop();
     label.textContent = (step === Infinity ? "the finished model" : "step " + plain(step)) + (loss ? ", held-out loss " + plain(loss.held_out_loss) : "");
-    texts.replaceChildren(...samples.filter(s => s.step === step).map(s => el("div", { class: "sample" }, s.prompt ? el("b", {}, s.prompt) : null, s.prompt ? s.text : s.text.trimStart())));
+    texts.replaceChildren(...samples.filter(s => s.step === step).map(s => el("div", { class: "sample" }, s.prompt ? el("b", {}, String(s.prompt)) : null, s.prompt ? s.text : s.text.trimStart())));
   }
   slider.value = places.length - 1;
   show();
-  return el("section", {}, el("div", { class: "card" },
-    el("div", { class: "top" }, el("h2", {}, "Samples"), el("div", { class: "slider" }, places.length > 1 ? slider : null, label)), texts));
+  return el("div", { class: "card" },
+    el("div", { class: "top" }, el("h2", {}, "Samples"), el("div", { class: "slider" }, places.length > 1 ? slider : null, label)), texts);
+}
+
+function recipeCard() {
+  if (!run.recipe) return null;
+  return el("div", { class: "card" }, el("div", { class: "top" }, el("h2", {}, "Recipe")), make.reason ? el("p", { class: "reason" }, String(make.reason)) : null, el("pre", {}, String(run.recipe)));
 }
 
 /* ---- the page ---- */
@@ -382,20 +392,19 @@ function build() {
   const simple = (title, key, more) => chart({ title, series: [{ name: title.toLowerCase(), color: "--s0", points: column(steps[key]) }], ...more });
   const page = document.getElementById("page");
   const finished = run.summary !== null;
-  page.append(
-    el("header", {}, el("h1", {}, run.title), el("span", { class: "status " + (finished ? "done" : "going") }, finished ? "finished" + (summary.stopped_by ? ": " + summary.stopped_by : "") : "not finished"), el("p", {}, subtitle()), themeButton()),
-    tiles());
-  const bar = axisBar();
-  if (bar) page.append(bar);
-  page.append(el("div", { class: "grid" }, lossChart(),
-    simple("Learning rate", "lr", { zero: true }), simple("Tokens per second", "tokens_per_second", { zero: true, show: count }),
-    simple("Norm of the gradient", "grad_norm", { canLog: true }), memoryChart(),
-    (steps.peak_share || []).some(isNumber) ? simple("Share of the machine's peak", "peak_share", { zero: true, show: percent }) : null,
-    costCard()));
-  const samples = samplesCard();
-  if (samples) page.append(samples);
-  page.append(el("section", { class: "grid" }, objectCard("Machine", run.machine), objectCard("Final figures", run.summary), objectCard("Data", run.data)));
-  if (run.recipe) page.append(el("section", {}, el("div", { class: "card" }, el("div", { class: "top" }, el("h2", {}, "Recipe")), make.reason ? el("p", { class: "reason" }, make.reason) : null, el("pre", {}, run.recipe))));
+  const part = (tag, attributes, ...makers) => page.append(el(tag, attributes, makers.map(attempt)));
+  page.append(el("header", {}, el("h1", {}, run.title),
+    el("span", { class: "status " + (finished ? "done" : "going") }, finished ? "finished" + (summary.stopped_by ? ": " + summary.stopped_by : "") : "not finished"),
+    el("p", {}, attempt(subtitle)), themeButton()));
+  page.append(attempt(tiles) || "", attempt(axisBar) || "");
+  part("div", { class: "grid" }, lossChart,
+    () => simple("Learning rate", "lr", { zero: true }), () => simple("Tokens per second", "tokens_per_second", { zero: true, show: count }),
+    () => simple("Norm of the gradient", "grad_norm", { canLog: true }), memoryChart,
+    () => (steps.peak_share || []).some(isNumber) ? simple("Share of the machine's peak", "peak_share", { zero: true, show: percent }) : null,
+    costCard);
+  part("section", {}, samplesCard);
+  part("section", { class: "grid" }, () => objectCard("Machine", run.machine), () => objectCard("Final figures", run.summary), () => objectCard("Data", run.data));
+  part("section", {}, recipeCard);
   page.append(el("footer", {}, "Written by frugal " + run.version + (metrics.skipped ? "; " + metrics.skipped + " unreadable lines of metrics.jsonl were left out" : "") + "."));
   redraw();
   let width = page.clientWidth;
