@@ -50,7 +50,7 @@ static fr_status read_input(fr_buffer *text, fr_error *error)
     return text->failed ? fr_fail(error, FR_NO_MEMORY, "no memory for standard input") : FR_OK;
 }
 
-/* ---- encoding ------------------------------------------------------------------------------------ */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 static fr_status print_ids(const tokenize_options *o, const fr_tokenizer *tokenizer,
                            const fr_ids *ids, fr_error *error)
@@ -112,7 +112,7 @@ static fr_status encode(const cli_call *call, const fr_tokenizer *tokenizer, con
     return status;
 }
 
-/* ---- decoding ------------------------------------------------------------------------------------ */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 /* Ids between blanks or commas. */
 static fr_status parse_ids(const fr_buffer *text, int32_t **ids, size_t *count, fr_error *error)

@@ -742,6 +742,26 @@ static void test_files_that_lie_are_refused_by_name(void **state)
     }
 }
 
+static void test_a_vocabulary_may_lack_bytes_that_utf8_never_has(void **state)
+{
+    (void)state;
+    char *truth;
+    size_t size;
+    read_fixture("gpt2", &truth, &size);
+    char *text = replaced(truth, "\"\xC3\x80\":", "\"never seen\":"); /* byte 0xC0 */
+    fr_tokenizer *tokenizer;
+    fr_error error = {0};
+    fr_ids ids = {0};
+    assert_int_equal(tokenizer_from_json(&tokenizer, text, strlen(text), NULL, "x", NULL), FR_OK);
+    assert_round_trip(tokenizer, "\xC1 caf\xC3\xA9", 7);
+    assert_int_equal(fr_tokenizer_encode(tokenizer, "ab\xC0", 3, 0, &ids, &error), FR_BAD_INPUT);
+    assert_non_null(strstr(error.message, "byte 0xC0 has no token"));
+    assert_int_equal(ids.count, 0);
+    fr_ids_free(&ids);
+    fr_tokenizer_free(tokenizer);
+    fr_free(truth);
+}
+
 static void test_cut_off_and_damaged_files_never_crash(void **state)
 {
     (void)state;
@@ -809,6 +829,7 @@ int main(void)
         cmocka_unit_test(test_impossible_options_are_refused),
         cmocka_unit_test(test_special_tokens_can_be_text_and_can_be_left_out),
         cmocka_unit_test(test_files_that_lie_are_refused_by_name),
+        cmocka_unit_test(test_a_vocabulary_may_lack_bytes_that_utf8_never_has),
         cmocka_unit_test(test_cut_off_and_damaged_files_never_crash),
         cmocka_unit_test(test_a_configuration_that_lies_is_refused),
     };
