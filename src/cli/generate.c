@@ -46,6 +46,7 @@ typedef struct answer {
     fr_buffer *texts; /* (samples): all of the text; the first is printed as it comes */
     fr_generate_row *rows;
     fr_generate_result result;
+    bool begun;       /* the prompt was printed: not before it is known to be a good one */
     fr_status failed; /* of writing, inside the callback */
     fr_error *error;
 } answer;
@@ -121,6 +122,13 @@ static void tell_speed(const answer *a)
 
 /* ---- one prompt ------------------------------------------------------------------------------ */
 
+static fr_status print_prompt(answer *a, fr_error *error)
+{
+    bool wanted = !a->begun && !a->call->json && !a->options->only_new;
+    a->begun = true;
+    return wanted ? cli_print(error, "%s", a->prompt) : FR_OK;
+}
+
 /* fr_generate_callback: keep every row's text, print the first row's at once. */
 static bool take_text(void *context, int64_t row, const char *text, size_t size)
 {
@@ -128,7 +136,9 @@ static bool take_text(void *context, int64_t row, const char *text, size_t size)
     fr_buffer_append(&a->texts[row], text, size);
     if (row != 0 || a->call->json)
         return true;
-    a->failed = cli_write(text, size, a->error);
+    a->failed = print_prompt(a, a->error);
+    if (a->failed == FR_OK)
+        a->failed = cli_write(text, size, a->error);
     if (a->failed == FR_OK && fflush(stdout) != 0)
         a->failed = fr_fail_errno(a->error, "write", "standard output");
     return a->failed == FR_OK;
@@ -142,12 +152,8 @@ static fr_status run_answer(answer *a, fr_error *error)
         return fr_fail(error, FR_NO_MEMORY, "no memory for %zu prompts", count);
     for (size_t i = 0; i < count; i++)
         prompts[i] = a->prompt;
-    fr_status status = FR_OK;
-    if (!a->call->json && !a->options->only_new)
-        status = cli_print(error, "%s", a->prompt);
-    if (status == FR_OK)
-        status = fr_generate(a->model, a->tokenizer, prompts, count, &a->options->sampling,
-                             take_text, a, a->rows, &a->result, error);
+    fr_status status = fr_generate(a->model, a->tokenizer, prompts, count, &a->options->sampling,
+                                   take_text, a, a->rows, &a->result, error);
     fr_free(prompts);
     if (a->failed != FR_OK)
         return a->failed;
@@ -155,7 +161,9 @@ static fr_status run_answer(answer *a, fr_error *error)
         return status;
     /* What was made before an interruption is shown whole. */
     fr_error own;
-    fr_status printed = a->call->json ? print_json(a, &own) : print_rest(a, &own);
+    fr_status printed = print_prompt(a, &own);
+    if (printed == FR_OK)
+        printed = a->call->json ? print_json(a, &own) : print_rest(a, &own);
     tell_speed(a);
     if (printed != FR_OK && status == FR_OK)
         return fr_fail(error, own.status, "%s", own.message);
