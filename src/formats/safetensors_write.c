@@ -114,18 +114,23 @@ static fr_status write_header(fr_writer *writer, const json_t *header, fr_error 
     return FR_OK;
 }
 
-/* out[k] = element begin + k of the transposed of matrix (rows, columns). */
-static void gather_transposed(float *out, const float *matrix, int64_t rows, int64_t columns,
-                              int64_t begin, int64_t count)
+/* A matrix (rows, columns) of f32 as (columns, rows): by blocks of whole rows of the file (or parts of
+   one row), so that what is read lies together. */
+static void write_transposed(fr_writer *writer, const fr_tensor *matrix, fr_dtype to, float *chunk)
 {
-    int64_t row = begin % rows, column = begin / rows;
-    for (int64_t k = 0; k < count; k++) {
-        out[k] = matrix[row * columns + column];
-        if (++row == rows) {
-            row = 0;
-            column++;
+    const float *data = fr_tensor_host(matrix);
+    int64_t rows = matrix->shape[0], columns = matrix->shape[1];
+    int64_t width = rows < CHUNK ? rows : CHUNK, height = width ? CHUNK / width : 1;
+    for (int64_t column = 0; column < columns; column += height)
+        for (int64_t row = 0; row < rows; row += width) {
+            int64_t high = columns - column < height ? columns - column : height;
+            int64_t wide = rows - row < width ? rows - row : width;
+            for (int64_t j = 0; j < wide; j++)
+                for (int64_t i = 0; i < high; i++)
+                    chunk[i * wide + j] = data[(row + j) * columns + column + i];
+            fr_convert(chunk + CHUNK, to, chunk, FR_F32, high * wide);
+            fr_writer_write(writer, chunk + CHUNK, (size_t)(high * wide) * fr_dtype_size(to));
         }
-    }
 }
 
 /* chunk holds CHUNK f32 numbers, twice. */
@@ -134,21 +139,19 @@ static void write_data(fr_writer *writer, const fr_safetensors_item *item, float
     const fr_tensor *tensor = item->tensor;
     const char *data = fr_tensor_host(tensor);
     fr_dtype from = tensor->dtype, to = stored_dtype(item);
-    if (from == to && !item->transposed) {
+    if (item->transposed) {
+        write_transposed(writer, tensor, to, chunk);
+        return;
+    }
+    if (from == to) {
         fr_writer_write(writer, data, stored_bytes(item));
         return;
     }
     int64_t count = fr_tensor_count(tensor);
     for (int64_t i = 0; i < count; i += CHUNK) {
         int64_t part = count - i < CHUNK ? count - i : CHUNK;
-        const void *numbers = data + (size_t)i * fr_dtype_size(from);
-        if (item->transposed) {
-            gather_transposed(chunk, (const float *)data, tensor->shape[0], tensor->shape[1], i,
-                              part);
-            numbers = chunk;
-        }
-        fr_convert(chunk + CHUNK, to, numbers, from, part);
-        fr_writer_write(writer, chunk + CHUNK, (size_t)part * fr_dtype_size(to));
+        fr_convert(chunk, to, data + (size_t)i * fr_dtype_size(from), from, part);
+        fr_writer_write(writer, chunk, (size_t)part * fr_dtype_size(to));
     }
 }
 

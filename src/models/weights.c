@@ -43,32 +43,31 @@ static bool is_transposed(const loading *l, const fr_parameter *parameter)
     return kind->stored_transposed && kind->stored_transposed(parameter);
 }
 
-/* numbers[0..count) are elements from `begin` on of the file's (in, out), `to` is (out, in). */
-static void scatter(float *to, const float *numbers, int64_t begin, int64_t count, int64_t out,
-                    int64_t in)
+/* The file's (in, out) into the value (out, in), by blocks of whole rows of the file (or parts of one
+   row), so that what is written lies together. */
+static void copy_transposed(const loading *l, fr_tensor *value, const fr_safetensors_entry *entry)
 {
-    int64_t row = begin / out, column = begin % out; /* of the file */
-    for (int64_t i = 0; i < count; i++) {
-        to[column * in + row] = numbers[i];
-        if (++column == out) {
-            column = 0;
-            row++;
+    float *to = fr_tensor_host(value);
+    int64_t out = value->shape[0], in = value->shape[1];
+    int64_t width = out < CHUNK ? out : CHUNK, height = width ? CHUNK / width : 1;
+    for (int64_t row = 0; row < in; row += height)
+        for (int64_t column = 0; column < out; column += width) {
+            int64_t rows = in - row < height ? in - row : height;
+            int64_t columns = out - column < width ? out - column : width;
+            const float *block = convert_chunk(l, entry, row * out + column, rows * columns);
+            for (int64_t j = 0; j < columns; j++)
+                for (int64_t i = 0; i < rows; i++)
+                    to[(column + j) * in + row + i] = block[i * columns + j];
         }
-    }
 }
 
-static void copy_numbers(const loading *l, fr_tensor *value, const fr_safetensors_entry *entry,
-                         bool transposed)
+static void copy_numbers(const loading *l, fr_tensor *value, const fr_safetensors_entry *entry)
 {
     float *to = fr_tensor_host(value);
     int64_t count = fr_tensor_count(value);
     for (int64_t begin = 0; begin < count; begin += CHUNK) {
         int64_t part = count - begin < CHUNK ? count - begin : CHUNK;
-        const float *numbers = convert_chunk(l, entry, begin, part);
-        if (transposed)
-            scatter(to, numbers, begin, part, value->shape[0], value->shape[1]);
-        else
-            memcpy(to + begin, numbers, (size_t)part * sizeof *to);
+        memcpy(to + begin, convert_chunk(l, entry, begin, part), (size_t)part * sizeof *to);
     }
 }
 
@@ -211,9 +210,13 @@ static fr_status load_files(const loading *l, fr_safetensors *const *files, char
         FR_TRY(match_file(l, files[i], paths[i]));
     FR_TRY(check_missing(l, count == 1 ? paths[0] : folder));
     FR_TRY(allocate(l, folder));
-    for (size_t i = 0; i < l->model->parameter_count; i++)
-        copy_numbers(l, l->model->parameters[i]->value, l->found[i],
-                     is_transposed(l, l->model->parameters[i]));
+    for (size_t i = 0; i < l->model->parameter_count; i++) {
+        const fr_parameter *parameter = l->model->parameters[i];
+        if (is_transposed(l, parameter))
+            copy_transposed(l, parameter->value, l->found[i]);
+        else
+            copy_numbers(l, parameter->value, l->found[i]);
+    }
     for (size_t i = 0; i < count; i++)
         FR_TRY(check_tied(l, files[i], paths[i]));
     return FR_OK;

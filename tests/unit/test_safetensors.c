@@ -132,6 +132,26 @@ static void test_many_numbers_are_converted_in_chunks(void **state)
     fr_tensor_free(a);
 }
 
+static void test_rows_longer_than_a_chunk_are_turned(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {70001, 3};
+    fr_tensor *a = fr_tensor_create(FR_F32, 2, shape, FR_MEMORY_OTHER);
+    float *numbers = fr_tensor_host(a);
+    for (int i = 0; i < 70001 * 3; i++)
+        numbers[i] = (float)i;
+    const fr_safetensors_item items[] = {{"turned", a, FR_F32, true}};
+    assert_int_equal(fr_safetensors_write(path, items, 1, NULL, NULL, NULL), FR_OK);
+    fr_safetensors *file;
+    assert_int_equal(fr_safetensors_open(&file, path, NULL), FR_OK);
+    const float *turned = fr_safetensors_find(file, "turned")->data;
+    for (int i = 0; i < 70001; i++)
+        for (int j = 0; j < 3; j++)
+            assert_true(turned[j * 70001 + i] == numbers[i * 3 + j]);
+    fr_safetensors_close(file);
+    fr_tensor_free(a);
+}
+
 static void test_two_tensors_of_one_name_are_not_written(void **state)
 {
     (void)state;
@@ -314,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_what_was_written_is_read),
         cmocka_unit_test(test_every_tensor_is_aligned_to_its_element),
         cmocka_unit_test(test_many_numbers_are_converted_in_chunks),
+        cmocka_unit_test(test_rows_longer_than_a_chunk_are_turned),
         cmocka_unit_test(test_two_tensors_of_one_name_are_not_written),
         cmocka_unit_test(test_files_that_lie_are_refused_with_the_reason),
         cmocka_unit_test(test_a_header_longer_than_the_file_is_refused),
