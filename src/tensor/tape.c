@@ -138,7 +138,9 @@ void fr_tape_reset(fr_tape *tape, uint64_t step)
 fr_status fr_tape_check(const fr_tape *tape, fr_error *error)
 {
     if (tape->error.status == FR_OK)
-        return FR_OK;
+        return fr_kernels_out_of_memory() /* what they should have written is not there */
+                   ? fr_fail(error, FR_NO_MEMORY, "no memory for the workspace of a kernel")
+                   : FR_OK;
     return fr_fail(error, tape->error.status, "%s", tape->error.message);
 }
 
