@@ -39,7 +39,7 @@ static fr_tensor *apply_again(fr_tape *tape, fr_tensor *const *inputs, int count
 fr_tensor *fr_decoder_layer_apply(fr_decoder_layer *layer, fr_tape *tape, fr_tensor *x,
                                   const fr_step *step, bool recompute)
 {
-    if (!recompute || !fr_tape_records(tape))
+    if (!recompute || step->cache)
         return apply(layer, tape, x, step);
     fr_tensor *inputs[3] = {x};
     int count = 1, given = 0;

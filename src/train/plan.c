@@ -46,8 +46,12 @@ static fr_status walk_evaluation(const fr_train_recipe *recipe, fr_objective *ob
                                  fr_tape **tape, fr_error *error)
 {
     const fr_train_options *o = &recipe->train;
-    return walk(objective, FR_TAPE_NO_GRAD, o->micro_batch, o->length,
-                !recipe->data.cross_documents, tape, error);
+    bool before = objective->model->recompute;
+    objective->model->recompute = true; /* as evaluate.c does */
+    fr_status status = walk(objective, FR_TAPE_NO_GRAD, o->micro_batch, o->length,
+                            !recipe->data.cross_documents, tape, error);
+    objective->model->recompute = before;
+    return status;
 }
 
 fr_status fr_plan_reserve(fr_trainer *trainer, fr_error *error)
