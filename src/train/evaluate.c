@@ -172,7 +172,9 @@ fr_status fr_trainer_evaluate(fr_trainer *trainer, fr_error *error)
     note(trainer, sum / (double)trainer->domain_count);
     fr_trainer_tick(trainer);
     FR_TRY(fr_hooks_fire(trainer, FR_EVALUATED, error));
-    trainer->own->evaluation_seconds = fr_seconds() - begin;
+    /* What the next one may take: the longest lately. */
+    trainer->own->evaluation_seconds =
+        fmax(fr_seconds() - begin, 0.8 * trainer->own->evaluation_seconds);
     fr_trainer_tick(trainer);
     return FR_OK;
 }

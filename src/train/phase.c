@@ -32,7 +32,7 @@ enum { LIMITS = 4, SECONDS = 2 };
 static double reserve(const fr_trainer *trainer)
 {
     bool last = trainer->position.phase + 1 == (int64_t)trainer->own->recipe.phase_count;
-    return last ? trainer->own->evaluation_seconds + 2 * trainer->own->saving_seconds : 0;
+    return last ? 1.2 * trainer->own->evaluation_seconds + 2 * trainer->own->saving_seconds : 0;
 }
 
 static double time_limit(const fr_trainer *trainer, double seconds)
@@ -40,10 +40,10 @@ static double time_limit(const fr_trainer *trainer, double seconds)
     return seconds > 0 ? fmax(seconds - reserve(trainer), 1e-3) : 0;
 }
 
-/* A step that would end more than half its length too late is not begun. */
+/* A step that would end too late is not begun. */
 static double time_done(const fr_trainer *trainer, double seconds)
 {
-    return seconds + 0.5 * trainer->own->step_seconds;
+    return seconds + trainer->own->step_seconds;
 }
 
 static void phase_limits(const fr_trainer *trainer, limit limits[LIMITS])

@@ -92,7 +92,7 @@ struct fr_trainer_own {
     /* of this process */
     double clock; /* when position.seconds was right */
     double step_seconds, evaluation_seconds,
-        saving_seconds; /* smoothed, of the last one, of the last one */
+        saving_seconds; /* smoothed, of the longest lately, of the last one */
     double began;       /* clock at the first step */
     int64_t steps;
     double training_seconds;
