@@ -146,6 +146,9 @@ int fr_threads(void);
 
 double fr_seconds(void);     /* monotonic clock */
 double fr_cpu_seconds(void); /* CPU time of the whole process */
+/* Energy counters of the processor packages (RAPL) together, in joules from an arbitrary start; 0 when the machine does not tell.
+   They wrap around after days at full load. */
+double fr_energy_joules(void);
 /* Set by a signal handler (the command line's), asked by every long loop: 0 go on, 1 finish the step and save. */
 void fr_interrupt_request(void);
 bool fr_interrupted(void);

@@ -56,6 +56,24 @@ double fr_cpu_seconds(void)
     return clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+double fr_energy_joules(void)
+{
+    enum { PACKAGES = 8 };
+    double joules = 0;
+    for (int package = 0; package < PACKAGES; package++) {
+        char path[64];
+        unsigned long long microjoules = 0;
+        snprintf(path, sizeof path, "/sys/class/powercap/intel-rapl:%d/energy_uj", package);
+        FILE *file = fopen(path, "re");
+        if (!file)
+            break;
+        if (fscanf(file, "%llu", &microjoules) == 1)
+            joules += 1e-6 * (double)microjoules;
+        fclose(file);
+    }
+    return joules;
+}
+
 /* ---- memory of the process ---- */
 
 size_t fr_resident_peak(void)

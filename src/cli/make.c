@@ -58,6 +58,8 @@ typedef struct job {
     char *run, *data; /* OUT/run, OUT/run/data */
     double start, cpu_start, joules_start;
     double spent_before; /* seconds of earlier sittings before their training */
+    double price_per_hour;
+    int64_t seed;
     fr_budget budget;
     fr_machine machine;
     fr_data_report report;
@@ -99,20 +101,25 @@ static fr_status check_folder(const job *j, fr_error *error)
 
 /* ---- what a resumed job must know ------------------------------------------------------------------------------------------ */
 
+static fr_status write_json(const char *folder, const char *name, json_t *json, fr_error *error)
+{
+    char *path = fr_path_join(folder, name), *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    fr_status status = text && path ? fr_file_write(path, text, strlen(text), error)
+                                    : fr_fail(error, FR_NO_MEMORY, "no memory for %s", name);
+    free(text);
+    fr_free(path);
+    json_decref(json);
+    return status;
+}
+
 static fr_status write_memory(const job *j, double training_seconds, fr_error *error)
 {
-    char *path = fr_path_join(j->run, "make.json");
-    json_t *json = json_pack("{s:s, s:f, s:f, s:f, s:s}", "budget", j->options->budget,
-                             "spent_before_training", j->spent_before + fr_seconds() - j->start,
-                             "training_seconds", training_seconds, "gemm_flops_per_second",
-                             j->machine.gemm_flops, "reason", j->reason);
-    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    fr_status status = text && path ? fr_file_write(path, text, strlen(text), error)
-                                    : fr_fail(error, FR_NO_MEMORY, "no memory");
-    free(text);
-    json_decref(json);
-    fr_free(path);
-    return status;
+    json_t *json =
+        json_pack("{s:s, s:f, s:f, s:f, s:I, s:s}", "budget", j->options->budget, "price_per_hour",
+                  j->options->price_per_hour, "spent_before_training",
+                  j->spent_before + fr_seconds() - j->start, "training_seconds", training_seconds,
+                  "seed", (json_int_t)j->options->seed, "reason", j->reason);
+    return write_json(j->run, "make.json", json, error);
 }
 
 static fr_status read_memory(job *j, fr_error *error)
@@ -126,13 +133,15 @@ static fr_status read_memory(job *j, fr_error *error)
         json_error_t where;
         json_t *json = json_loadb(text, size, 0, &where);
         const char *budget = NULL, *reason = NULL;
-        if (!json ||
-            json_unpack_ex(json, &where, 0, "{s:s, s:F, s:s}", "budget", &budget,
-                           "spent_before_training", &j->spent_before, "reason", &reason) != 0)
+        json_int_t seed = 0;
+        if (!json || json_unpack_ex(json, &where, 0, "{s:s, s:F, s:F, s:I, s:s}", "budget", &budget,
+                                    "price_per_hour", &j->price_per_hour, "spent_before_training",
+                                    &j->spent_before, "seed", &seed, "reason", &reason) != 0)
             status = fr_fail_at(error, FR_BAD_INPUT, path, where.line, "%s", where.text);
         else {
             snprintf(j->budget.text, sizeof j->budget.text, "%s", budget);
             snprintf(j->reason, sizeof j->reason, "%s", reason);
+            j->seed = seed;
         }
         json_decref(json);
     }
@@ -280,7 +289,7 @@ static fr_status sample(job *j, fr_error *error)
                                .top_p = 0.95,
                                .repetition_penalty = 1,
                                .max_tokens = SAMPLE_TOKENS,
-                               .seed = j->options->seed};
+                               .seed = j->seed};
     return fr_generate(j->model, j->tokenizer, prompts, SAMPLES, &how, keep_sample, j, NULL, NULL,
                        error);
 }
@@ -291,6 +300,12 @@ static double seconds_so_far(const job *j)
 {
     double here = fr_seconds() - j->start;
     return j->options->resume ? j->spent_before + fmax(here, j->trained.seconds) : here;
+}
+
+/* 0 when the machine does not tell. */
+static double joules_so_far(const job *j)
+{
+    return fmax(0, fr_energy_joules() - j->joules_start);
 }
 
 static fr_status write_card(const job *j, fr_error *error)
@@ -311,28 +326,35 @@ static fr_status write_card(const job *j, fr_error *error)
                      .sample_count = SAMPLES,
                      .seconds = seconds_so_far(j),
                      .cpu_seconds = fr_cpu_seconds() - j->cpu_start,
-                     .price_per_hour = j->options->price_per_hour};
+                     .price_per_hour = j->price_per_hour,
+                     .joules = joules_so_far(j)};
     return cli_card_write(&card, j->options->out, error);
 }
 
-static fr_status print_json(const job *j, fr_error *error)
+/* What --json prints and the report reads (keys: report.h). */
+static json_t *result_json(const job *j)
 {
     json_t *samples = json_array();
     for (int i = 0; i < SAMPLES; i++)
         json_array_append_new(samples, json_string(j->samples[i].data ? j->samples[i].data : ""));
-    json_t *json = json_pack(
-        "{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model", j->options->out,
-        "parameters", (json_int_t)fr_model_parameter_total(j->model), "tokens",
-        (json_int_t)j->trained.tokens, "loss", j->held_out.loss, "perplexity",
-        j->held_out.perplexity, "bits_per_byte", j->held_out.bits_per_byte, "flops",
-        j->trained.flops, "seconds", seconds_so_far(j), "reason", j->reason, "samples", samples);
-    return cli_print_json(json, error);
+    const fr_evaluation *e = &j->held_out;
+    json_t *held_out = json_pack("{s:f, s:f, s:f, s:I, s:I}", "loss", e->loss, "perplexity",
+                                 e->perplexity, "bits_per_byte", e->bits_per_byte, "tokens",
+                                 (json_int_t)e->tokens, "bytes", (json_int_t)e->bytes);
+    json_t *json = json_pack("{s:s, s:o, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model",
+                             j->options->out, "held_out", held_out, "parameters",
+                             (json_int_t)fr_model_parameter_total(j->model), "tokens",
+                             (json_int_t)j->trained.tokens, "flops", j->trained.flops, "seconds",
+                             seconds_so_far(j), "cpu_seconds", fr_cpu_seconds() - j->cpu_start,
+                             "joules", joules_so_far(j), "price_per_hour", j->price_per_hour,
+                             "reason", j->reason, "samples", samples);
+    return json;
 }
 
 static fr_status print_result(const job *j, fr_error *error)
 {
     if (j->call->json)
-        return print_json(j, error);
+        return cli_print_json(result_json(j), error);
     char a[24], b[24];
     for (int i = 0; i < SAMPLES; i++)
         FR_TRY(cli_print(error, "--- sample %d ---\n%s\n\n", i + 1,
@@ -375,6 +397,7 @@ static fr_status finish(job *j, fr_error *error)
     FR_TRY(evaluate(j, error));
     FR_TRY(sample(j, error));
     FR_TRY(write_card(j, error));
+    FR_TRY(write_json(j->run, "result.json", result_json(j), error));
     FR_TRY(fr_report_write(j->run, error));
     cli_progress_done("%s", "");
     return print_result(j, error);
@@ -418,7 +441,13 @@ static fr_status run(const cli_call *call, fr_error *error)
     if (call->operand_count == 0 && !o->resume)
         return fr_fail(error, FR_BAD_INPUT,
                        "name the text to learn from: frugal make TEXT... --budget 5m --out DIR");
-    job j = {.call = call, .options = o, .start = fr_seconds(), .cpu_start = fr_cpu_seconds()};
+    job j = {.price_per_hour = o->price_per_hour,
+             .seed = o->seed,
+             .joules_start = fr_energy_joules(),
+             .call = call,
+             .options = o,
+             .start = fr_seconds(),
+             .cpu_start = fr_cpu_seconds()};
     fr_status status = run_job(&j, error);
     free_job(&j);
     return status;

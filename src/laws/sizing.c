@@ -181,15 +181,17 @@ void fr_sizing_write_recipe(const fr_sizing *s, const fr_budget *training, const
     fr_buffer_printf(recipe,
                      "optimizer:\n  kind: muon\n  lr: %g\n  adamw_lr: %g\n  weight_decay: %g\n",
                      s->muon_rate, s->adamw_rate, s->weight_decay);
-    fr_buffer_printf(recipe, "schedule:\n  kind: linear\n");
+    fr_buffer_printf(recipe, "schedule:\n  kind: linear\n  final: 0\n");
     fr_buffer_printf(
         recipe, "train:\n  length: %lld\n  micro_batch: %lld\n  accumulation: %lld\n  seed: %lld\n",
         (long long)s->length, (long long)s->micro_batch, (long long)s->accumulation,
         (long long)seed);
+    fr_buffer_printf(recipe, "  checkpoint_seconds: 60\n");
     if (training->kind == FR_BUDGET_SECONDS)
         fr_buffer_printf(recipe, "  seconds: %.2f\n", training->amount);
     else if (training->kind == FR_BUDGET_FLOPS)
         fr_buffer_printf(recipe, "  flops: %.6g\n", training->amount);
     else
         fr_buffer_printf(recipe, "  tokens: %.0f\n", training->amount);
+    fr_buffer_printf(recipe, "hooks:\n  - kind: samples\n");
 }
