@@ -219,6 +219,31 @@ static void test_documents_apart_resume_to_the_same_bits(void **state)
     fr_free(run);
 }
 
+static void test_runs_by_tokens_and_by_flops_resume_to_the_same_bits(void **state)
+{
+    (void)state;
+    const char *const by_tokens[] = {"train.steps=0", "train.tokens=4000", "train.eval_every=0",
+                                     "train.evals=3", NULL};
+    const char *const by_flops[] = {"train.steps=0", "train.flops=2.5e8", "schedule.warmup_steps=3",
+                                    NULL};
+    const char *const *const rules[] = {by_tokens, by_flops};
+    for (int i = 0; i < 2; i++) {
+        char *name = fr_format("rule-%d", i), *whole = run_folder(name),
+             *run = fr_format("%s-broken", whole);
+        fr_error error = {0};
+        fr_train_result result;
+        train_well(whole, false, rules[i], &result);
+        assert_string_equal(result.stopped_by, i ? "flops" : "tokens");
+        assert_true(i ? result.flops >= 2.5e8 : result.tokens == 11 * 3 * 4 * 32);
+        assert_int_equal(train(run, false, 3, rules[i], NULL, &error), FR_INTERRUPTED);
+        train_well(run, true, rules[i], NULL);
+        assert_same_run(whole, run);
+        fr_free(name);
+        fr_free(whole);
+        fr_free(run);
+    }
+}
+
 /* ---- accumulation ---- */
 
 static void test_gradients_add_in_a_fixed_tree(void **state)
@@ -706,6 +731,7 @@ int main(void)
         cmocka_unit_test(test_resume_from_an_older_checkpoint_gives_the_same_bits),
         cmocka_unit_test(test_one_and_two_threads_give_the_same_bits),
         cmocka_unit_test(test_documents_apart_resume_to_the_same_bits),
+        cmocka_unit_test(test_runs_by_tokens_and_by_flops_resume_to_the_same_bits),
         cmocka_unit_test(test_gradients_add_in_a_fixed_tree),
         cmocka_unit_test(test_accumulated_micro_batches_are_one_batch),
         cmocka_unit_test(test_a_step_in_the_steady_state_allocates_nothing),
