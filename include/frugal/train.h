@@ -136,8 +136,9 @@ fr_status fr_optimizer_step(fr_optimizer *optimizer, double factor, double gradi
 double fr_optimizer_peak_rate(const fr_optimizer *optimizer);
 /* Register every state tensor. */
 fr_status fr_optimizer_state(fr_optimizer *optimizer, fr_state *state, fr_error *error);
-/* Bytes of state and scratch for the parameters of `model` that require a gradient, without making them. */
+/* Bytes of state for the parameters of `model` that require a gradient, and of scratch memory, without making them. */
 size_t fr_optimizer_state_bytes(const fr_optimizer_kind *kind, const void *options, const fr_model *model);
+size_t fr_optimizer_scratch_bytes(const fr_optimizer_kind *kind, const void *options, const fr_model *model);
 /* Euclidean norm over all gradients, in double, in a fixed order. Not finite when a gradient is not. */
 double fr_gradient_norm(const fr_model *model);
 

@@ -179,22 +179,29 @@ size_t fr_optimizer_state_bytes(const fr_optimizer_kind *kind, const void *optio
                                 const fr_model *model)
 {
     fr_adamw_options rest;
-    size_t bytes = 0, scratch = 0;
+    size_t bytes = 0;
     if (kind->fallback)
         kind->fallback(options, &rest);
     for (size_t p = 0; p < model->parameter_count; p++) {
         const fr_parameter *parameter = model->parameters[p];
-        if (!parameter->value->requires_grad)
-            continue;
-        if (!takes(kind, parameter)) {
-            bytes += fr_adamw.state_bytes(&rest, parameter);
-            continue;
-        }
-        bytes += kind->state_bytes(options, parameter);
-        size_t needed = kind->scratch_bytes ? kind->scratch_bytes(options, parameter) : 0;
-        scratch = needed > scratch ? needed : scratch;
+        if (parameter->value->requires_grad)
+            bytes += takes(kind, parameter) ? kind->state_bytes(options, parameter)
+                                            : fr_adamw.state_bytes(&rest, parameter);
     }
-    return bytes + scratch;
+    return bytes;
+}
+
+size_t fr_optimizer_scratch_bytes(const fr_optimizer_kind *kind, const void *options,
+                                  const fr_model *model)
+{
+    size_t most = 0;
+    for (size_t p = 0; kind->scratch_bytes && p < model->parameter_count; p++) {
+        const fr_parameter *parameter = model->parameters[p];
+        bool ours = parameter->value->requires_grad && takes(kind, parameter);
+        size_t bytes = ours ? kind->scratch_bytes(options, parameter) : 0;
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 double fr_gradient_norm(const fr_model *model)

@@ -4,7 +4,6 @@
 #include "train/trainer.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Walk through one micro-batch of (rows, length), and back when training: a shape-only tape that has counted it. */
 static fr_status walk(fr_objective *objective, fr_tape_mode mode, int64_t rows, int64_t length,
@@ -167,9 +166,10 @@ fr_status fr_plan_from_recipe(const fr_train_recipe *recipe, const fr_tokenizer 
     if (objective.kind->destroy)
         objective.kind->destroy(&objective);
     const fr_optimizer_kind *optimizer = (const fr_optimizer_kind *)recipe->optimizer.kind;
+    size_t state = fr_optimizer_state_bytes(optimizer, recipe->optimizer.options, model);
     plan->bytes[FR_MEMORY_OPTIMIZER] =
-        fr_optimizer_state_bytes(optimizer, recipe->optimizer.options, model);
-    plan->checkpoint_bytes = plan->bytes[FR_MEMORY_WEIGHTS] + plan->bytes[FR_MEMORY_OPTIMIZER];
+        state + fr_optimizer_scratch_bytes(optimizer, recipe->optimizer.options, model);
+    plan->checkpoint_bytes = plan->bytes[FR_MEMORY_WEIGHTS] + state;
     for (int kind = 0; kind < FR_MEMORY_KINDS; kind++)
         plan->total_bytes += plan->bytes[kind];
     if (flops_per_second > 0)

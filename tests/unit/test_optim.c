@@ -286,7 +286,8 @@ static void test_state_bytes_are_those_that_are_allocated(void **state)
         const fr_optimizer_kind *kind;
         void *options = options_of((*entry)->name, &kind, NULL);
         size_t before = fr_memory_now(FR_MEMORY_OPTIMIZER);
-        size_t planned = fr_optimizer_state_bytes(kind, options, &t->model);
+        size_t planned = fr_optimizer_state_bytes(kind, options, &t->model) +
+                         fr_optimizer_scratch_bytes(kind, options, &t->model);
         fr_optimizer *optimizer = NULL;
         assert_int_equal(fr_optimizer_create(&optimizer, kind, options, &t->model, NULL, 0, NULL),
                          FR_OK);

@@ -373,6 +373,12 @@ static void check_plan(const char *name, const char *const *words)
     for (int i = 0; i < 3; i++)
         assert_within(plan.bytes[exact[i]], fr_memory_now(exact[i]) - before[exact[i]],
                       fr_memory_kind_name(exact[i]));
+    error = (fr_error){0};
+    if (fr_trainer_save(trainer, &error) != FR_OK)
+        fail_msg("%s", error.message);
+    size_t on_disk;
+    fr_free(fixture_read(run, "checkpoints/step-00000003/state.safetensors", &on_disk));
+    assert_within(plan.checkpoint_bytes, on_disk, "checkpoint");
     /* What the tapes used, and what the process held for them. */
     const struct fr_trainer_own *own = trainer->own;
     assert_within(plan.bytes[FR_MEMORY_ACTIVATIONS],
