@@ -166,6 +166,49 @@ static fr_status prepare_text(job *j, fr_error *error)
     return status;
 }
 
+/* A recipe for the sizes; `data` NULL leaves its section out. */
+static fr_status make_recipe(const job *j, const fr_sizing *sizing, const fr_budget *training,
+                             const char *data, fr_recipe **recipe, fr_error *error)
+{
+    fr_buffer text = {0};
+    fr_sizing_write_recipe(sizing, training, data, j->seed, &text);
+    fr_status status = text.failed
+                           ? fr_fail(error, FR_NO_MEMORY, "no memory for a recipe")
+                           : fr_recipe_parse(recipe, text.data, text.size, "chosen recipe", error);
+    fr_buffer_free(&text);
+    for (size_t i = 0; status == FR_OK && i < j->call->word_count; i++)
+        if (!cli_data_options_has_word(j->call->words[i]))
+            status = fr_recipe_set_word(*recipe, j->call->words[i], error);
+    return status;
+}
+
+/* A mistake in key=value words must show before the text is read: a dry run of the recipe that some other budget and text would
+   give finds it. */
+static fr_status check_words(const job *j, fr_error *error)
+{
+    enum { ANY_TOKENS = 1 << 20, ANY_VOCABULARY = 4096 };
+    fr_machine machine = {.gemm_flops = 1e11};
+    fr_sizing_request request = {{.kind = FR_BUDGET_TOKENS, .amount = ANY_TOKENS},
+                                 &machine,
+                                 ANY_TOKENS,
+                                 ANY_VOCABULARY,
+                                 fr_physical_memory()};
+    fr_sizing sizing;
+    fr_recipe *recipe = NULL;
+    fr_train_plan plan;
+    cli_data_options data;
+    FR_TRY(cli_data_options_read(&data, j->seed, j->call->words, j->call->word_count, error));
+    cli_data_options_free(&data);
+    FR_TRY(fr_sizing_choose(&request, &sizing, error));
+    fr_status status = make_recipe(j, &sizing, &request.budget, NULL, &recipe, error);
+    if (status == FR_OK)
+        status = fr_recipe_set(recipe, "model.vocab_size", "4096", error);
+    if (status == FR_OK)
+        status = fr_train_plan_make(recipe, 0, &plan, error);
+    fr_recipe_free(recipe);
+    return status;
+}
+
 /* Seconds to keep back for what follows training: scoring the held-out text, three samples, the files. */
 static double seconds_after_training(const job *j, const fr_sizing *sizing)
 {
@@ -192,16 +235,8 @@ static fr_status choose_sizes(job *j, fr_error *error)
     }
     FR_TRY(fr_sizing_choose(&request, &sizing, error));
     memcpy(j->reason, sizing.reason, sizeof j->reason);
-    fr_buffer text = {0};
-    fr_sizing_write_recipe(&sizing, &request.budget, j->data, j->options->seed, &text);
-    fr_status status =
-        text.failed ? fr_fail(error, FR_NO_MEMORY, "no memory for a recipe")
-                    : fr_recipe_parse(&j->recipe, text.data, text.size, "chosen recipe", error);
-    fr_buffer_free(&text);
-    for (size_t i = 0; status == FR_OK && i < j->call->word_count; i++)
-        if (!cli_data_options_has_word(j->call->words[i]))
-            status = fr_recipe_set_word(j->recipe, j->call->words[i], error);
-    return status == FR_OK ? write_memory(j, request.budget.amount, error) : status;
+    FR_TRY(make_recipe(j, &sizing, &request.budget, j->data, &j->recipe, error));
+    return write_memory(j, request.budget.amount, error);
 }
 
 static fr_status load_recipe(job *j, fr_error *error)
@@ -372,6 +407,7 @@ static fr_status print_result(const job *j, fr_error *error)
 static fr_status begin(job *j, fr_error *error)
 {
     FR_TRY(fr_budget_parse(j->options->budget, j->options->price_per_hour, &j->budget, error));
+    FR_TRY(check_words(j, error));
     FR_TRY(prepare_text(j, error));
     FR_TRY(fr_machine_measure(0.3, &j->machine, error));
     return choose_sizes(j, error);
@@ -423,11 +459,13 @@ static fr_status run_job(job *j, fr_error *error)
     FR_TRY(check_folder(j, error));
     cli_progress_start(j->call->quiet);
     fr_status status = j->options->resume ? go_on(j, error) : begin(j, error);
-    if (status != FR_OK && !j->options->resume)
-        fr_folder_remove(j->options->out,
-                         NULL); /* nothing was trained: leave no half-made folder */
+    if (status == FR_OK)
+        status = train(j, error);
+    bool refused = status == FR_BAD_INPUT || status == FR_UNSUPPORTED;
+    bool begun = fr_path_exists(j->data);
+    if (!j->options->resume && (refused || (status != FR_OK && !begun)))
+        fr_folder_remove(j->options->out, NULL); /* nothing was trained: leave nothing half made */
     FR_TRY(status);
-    FR_TRY(train(j, error));
     return finish(j, error);
 }
 

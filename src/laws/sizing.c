@@ -150,7 +150,7 @@ fr_status fr_sizing_choose(const fr_sizing_request *request, fr_sizing *sizing, 
         return fr_fail(error, FR_BAD_INPUT,
                        "budget %s is too small: it pays for %.0f steps of the smallest model, at "
                        "least %.0f are needed",
-                       request->budget.text, floor(sizing->steps), LEAST_STEPS);
+                       request->budget.text, fmax(0, floor(sizing->steps)), LEAST_STEPS);
     explain(sizing, best + 1 < SHAPES, memory_bound);
     return FR_OK;
 }
@@ -162,6 +162,17 @@ int64_t fr_sizing_vocabulary(int64_t bytes, double flops)
            (flops <= 0 || flops > 3e9 * (double)vocabulary))
         vocabulary *= 2;
     return vocabulary;
+}
+
+static void write_folder(const char *folder, fr_buffer *recipe)
+{
+    fr_buffer_text(recipe, "data:\n  folder: \"");
+    for (const char *at = folder; *at; at++) {
+        if (*at == '"' || *at == '\\')
+            fr_buffer_text(recipe, "\\");
+        fr_buffer_append(recipe, at, 1);
+    }
+    fr_buffer_text(recipe, "\"\n");
 }
 
 void fr_sizing_write_recipe(const fr_sizing *s, const fr_budget *training, const char *data_folder,
@@ -176,7 +187,8 @@ void fr_sizing_write_recipe(const fr_sizing *s, const fr_budget *training, const
                      (long long)s->heads, (long long)s->kv_heads, (long long)s->head_width);
     fr_buffer_printf(recipe, "  max_position_embeddings: %lld\n  tie_word_embeddings: true\n",
                      (long long)s->length);
-    fr_buffer_printf(recipe, "data:\n  folder: \"%s\"\n", data_folder);
+    if (data_folder)
+        write_folder(data_folder, recipe);
     fr_buffer_printf(recipe, "objective:\n  kind: causal_lm\n");
     fr_buffer_printf(recipe,
                      "optimizer:\n  kind: muon\n  lr: %g\n  adamw_lr: %g\n  weight_decay: %g\n",
