@@ -38,8 +38,8 @@ static const unit *find_unit(const char *name)
 /* "PFLOP" -> 1e15 and "FLOP"; 1 when there is no letter of size. */
 static double size_letter(const char **name)
 {
-    static const char letters[] = "kMGTPE";
-    const char *at = **name ? strchr(letters, **name == 'K' ? 'k' : **name) : NULL;
+    static const char letters[] = "KMGTPE"; /* in either case: no unit here is smaller than one */
+    const char *at = **name ? strchr(letters, toupper((unsigned char)**name)) : NULL;
     bool before_unit =
         strncasecmp(*name + 1, "flop", 4) == 0 || strncasecmp(*name + 1, "tok", 3) == 0;
     if (!at || !before_unit)

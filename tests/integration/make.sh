@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# make.sh PROGRAM: the main job from end to end on the repository's own prose and code, its refusals, Ctrl-C and --resume.
+set -u
+frugal=$(realpath "$1")
+sources=$PWD
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+
+fail() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+
+# expect CODE WORDS COMMAND...: the exit code, and words that standard error must hold.
+expect() {
+    local code=$1 words=$2 got
+    shift 2
+    "$@" >out 2>err </dev/null
+    got=$?
+    [ "$got" = "$code" ] || fail "'$*' ended with $got, expected $code: $(tail -n 3 err)"
+    grep -qF -e "$words" err || fail "'$*' did not say '$words' but: $(tail -n 3 err)"
+}
+
+number() { # KEY FILE: the first number of that key
+    grep -oE "\"$1\": *[-0-9.e+]+" "$2" | head -n 1 | sed 's/.*: *//'
+}
+
+# The whole, on a budget in arithmetic so that it does not depend on the clock.
+text=("$sources/docs" "$sources/include" "$sources/src/tensor" "$sources/src/train")
+"$frugal" make "${text[@]}" --budget 2e11flops --out model --json --quiet >made.json 2>err </dev/null ||
+    fail "make ended with $?: $(cat err)"
+for file in config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json README.md \
+    run/recipe.yaml run/metrics.jsonl run/summary.json run/result.json run/report.html run/data/report.json; do
+    [ -s "model/$file" ] || fail "make wrote no $file"
+done
+[ ! -e model/run/model ] || fail "make left a second model in the run folder"
+
+# eval of the same documents says what make said.
+"$frugal" eval model model/run/data/held_out.jsonl --json --quiet >eval.json 2>err || fail "eval: $(cat err)"
+made=$(number bits_per_byte made.json)
+evaluated=$(number bits_per_byte eval.json)
+[ "${made:-none}" = "$evaluated" ] || fail "make says $made bits per byte, eval says $evaluated"
+
+# It beats an even guess over bytes by far, and talks.
+awk -v bits="$made" 'BEGIN { exit !(bits > 0.5 && bits < 5) }' || fail "$made bits per byte is no result"
+"$frugal" generate model "The tape" --max-tokens 8 --temperature 0 --quiet >first 2>err || fail "generate: $(cat err)"
+"$frugal" generate model "The tape" --max-tokens 8 --temperature 0 --quiet >second 2>err
+[ -s first ] || fail "greedy text is empty"
+cmp -s first second || fail "greedy text is not the same twice"
+
+# The same seed and budget give the same model on one thread.
+"$frugal" make "${text[@]}" --budget 2e11flops --out again --json --quiet --threads 1 >again.json 2>err </dev/null ||
+    fail "the second make: $(cat err)"
+cmp -s model/model.safetensors again/model.safetensors || fail "one thread gave another model"
+
+# Refusals, with nothing left behind.
+: >empty
+printf 'x' >one-byte
+expect 2 "already holds a model" "$frugal" make empty --budget 1m --out model
+expect 2 "is empty" "$frugal" make empty --budget 1m --out none
+expect 2 "no text is left" "$frugal" make one-byte --budget 1m --out none
+expect 2 "looks like a binary file" "$frugal" make "$frugal" --budget 1m --out none
+expect 2 "cannot read missing" "$frugal" make missing --budget 1m --out none
+expect 2 "is not understood" "$frugal" make "${text[@]}" --budget 5x --out none
+expect 2 "must be more than nothing" "$frugal" make "${text[@]}" --budget -5m --out none
+expect 2 "--price-per-hour" "$frugal" make "${text[@]}" --budget 2EUR --out none
+expect 2 "too small" "$frugal" make "${text[@]}" --budget 1e6flops --out none
+expect 2 "did you mean 'length'" "$frugal" make "${text[@]}" --budget 1m --out none train.lenght=64
+expect 2 "expected a whole number" "$frugal" make "${text[@]}" --budget 1m --out none train.length=long
+expect 2 "holds no run" "$frugal" make --out none --resume
+expect 2 "--out" "$frugal" make "${text[@]}" --budget 1m
+[ ! -e none ] || fail "a refused make left a folder"
+mkdir full && touch full/file
+expect 2 "not empty" "$frugal" make "${text[@]}" --budget 1m --out full
+
+# Ctrl-C in the middle, then --resume.
+set -m
+"$frugal" make "${text[@]}" --budget 20s --out stopped --quiet >out 2>err </dev/null &
+job=$!
+for _ in $(seq 100); do
+    [ -s stopped/run/metrics.jsonl ] && break
+    sleep 0.1
+done
+expect 2 "already holds a run" "$frugal" make "${text[@]}" --budget 20s --out stopped
+kill -INT "$job"
+wait "$job"
+code=$?
+[ "$code" = 130 ] || fail "an interrupted make ended with $code: $(cat err)"
+grep -q -- '--resume' err || fail "an interrupted make did not say how to go on: $(cat err)"
+"$frugal" make --out stopped --resume --quiet >out 2>err </dev/null || fail "make --resume: $(cat err)"
+[ -s stopped/config.json ] || fail "make --resume wrote no model"
+
+[ "$failures" = 0 ] && echo "make: all checks passed"
+exit "$((failures > 0))"
