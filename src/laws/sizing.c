@@ -2,8 +2,8 @@
 
    The rule is simple and its numbers were measured (docs/sizing.md): of a ladder of shapes take the largest one that still sees
    TOKENS_PER_PARAMETER tokens for every parameter within the arithmetic that the budget buys. Chinchilla's law (arXiv 2203.15556)
-   says the same with about 20; short runs with Muon, rates that end at zero and few steps want smaller models less than that
-   figure says. When the text would be read too often, the surplus goes into size instead. */
+   says the same with about 20. Text that is read again counts less each time (arXiv 2305.16264, eq. 5), so a small text
+   bounds the size whatever the budget. */
 #include "frugal/plan.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ static const shape ladder[] = {
 enum { SHAPES = sizeof ladder / sizeof *ladder };
 
 static const double TOKENS_PER_PARAMETER = 3.0;
-static const double MOST_EPOCHS = 8.0;
+static const double REPEATS_THAT_COUNT = 15.4; /* R*_D of arXiv 2305.16264 */
 static const double LEAST_STEPS = 20.0;
 
 static void describe_shape(const shape *s, int64_t vocabulary, fr_sizing *sizing)
@@ -99,6 +99,15 @@ static void work_out(fr_sizing *sizing, const fr_sizing_request *request)
         sizing->tokens / (double)(sizing->length * sizing->micro_batch * sizing->accumulation);
 }
 
+/* What `tokens` read from a text of `distinct` tokens are worth in distinct ones. */
+static double effective_tokens(double tokens, double distinct)
+{
+    if (tokens <= distinct || distinct <= 0)
+        return tokens;
+    double repeats = tokens / distinct - 1;
+    return distinct * (1 + REPEATS_THAT_COUNT * (1 - exp(-repeats / REPEATS_THAT_COUNT)));
+}
+
 static void choose_rates(fr_sizing *sizing)
 {
     double width = (double)sizing->hidden;
@@ -123,38 +132,36 @@ static void explain(fr_sizing *sizing, bool larger_possible, bool memory_bound)
              sizing->epochs, why);
 }
 
+static fr_sizing size_up(const shape *s, const fr_sizing_request *request)
+{
+    fr_sizing sizing = {0};
+    describe_shape(s, request->vocabulary, &sizing);
+    choose_batch(&sizing, request->text_tokens);
+    work_out(&sizing, request);
+    choose_rates(&sizing);
+    return sizing;
+}
+
 fr_status fr_sizing_choose(const fr_sizing_request *request, fr_sizing *sizing, fr_error *error)
 {
-    int best = 0;
     bool memory_bound = false;
-    for (int i = 0; i < SHAPES; i++) {
-        fr_sizing tried = {0};
-        describe_shape(&ladder[i], request->vocabulary, &tried);
-        choose_batch(&tried, request->text_tokens);
-        work_out(&tried, request);
-        double wanted = TOKENS_PER_PARAMETER * (double)tried.parameters;
-        bool enough = tried.tokens >= wanted || tried.epochs > MOST_EPOCHS;
-        if (request->budget.kind == FR_BUDGET_TOKENS)
-            enough = request->budget.amount >= wanted;
-        if (i > 0 && enough && !fits(&tried, request->memory)) {
-            memory_bound = true;
+    int next = 1;
+    *sizing = size_up(&ladder[0], request);
+    for (; next < SHAPES; next++) {
+        fr_sizing tried = size_up(&ladder[next], request);
+        double tokens = effective_tokens(tried.tokens, (double)request->text_tokens);
+        bool enough = tokens >= TOKENS_PER_PARAMETER * (double)tried.parameters;
+        memory_bound = enough && !fits(&tried, request->memory);
+        if (!enough || memory_bound)
             break;
-        }
-        if (i > 0 && !enough)
-            break;
-        best = i;
+        *sizing = tried;
     }
-    *sizing = (fr_sizing){0};
-    describe_shape(&ladder[best], request->vocabulary, sizing);
-    choose_batch(sizing, request->text_tokens);
-    work_out(sizing, request);
-    choose_rates(sizing);
     if (sizing->steps < LEAST_STEPS)
         return fr_fail(error, FR_BAD_INPUT,
                        "budget %s is too small: it pays for %.0f steps of the smallest model, at "
                        "least %.0f are needed",
                        request->budget.text, fmax(0, floor(sizing->steps)), LEAST_STEPS);
-    explain(sizing, best + 1 < SHAPES, memory_bound);
+    explain(sizing, next < SHAPES, memory_bound);
     return FR_OK;
 }
 
@@ -201,7 +208,7 @@ void fr_sizing_write_recipe(const fr_sizing *s, const fr_budget *training, const
         recipe, "train:\n  length: %lld\n  micro_batch: %lld\n  accumulation: %lld\n  seed: %lld\n",
         (long long)s->length, (long long)s->micro_batch, (long long)s->accumulation,
         (long long)seed);
-    fr_buffer_printf(recipe, "  checkpoint_seconds: 60\n");
+    fr_buffer_printf(recipe, "  checkpoint_seconds: 60\n  evals: 8\n  final_weights: best\n");
     if (training->kind == FR_BUDGET_SECONDS)
         fr_buffer_printf(recipe, "  seconds: %.2f\n", training->amount);
     else if (training->kind == FR_BUDGET_FLOPS)
