@@ -22,7 +22,7 @@ static const shape ladder[] = {
 };
 enum { SHAPES = sizeof ladder / sizeof *ladder };
 
-static const double TOKENS_PER_PARAMETER = 3.0;
+static const double TOKENS_PER_PARAMETER = 2.3;
 static const double REPEATS_THAT_COUNT = 15.4; /* R*_D of arXiv 2305.16264 */
 static const double LEAST_STEPS = 20.0;
 
