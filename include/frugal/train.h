@@ -228,6 +228,7 @@ typedef void fr_train_progress_function(void *context, const fr_train_progress *
 typedef struct fr_run_options {
     const char *folder;
     bool resume;       /* go on where the newest whole checkpoint is; a folder without a run starts one */
+    bool locked;       /* the caller holds the folder's lock already */
     double peak_flops; /* the machine's GEMM rate in FLOP/s, 0: not known */
     fr_train_progress_function *progress; /* called after each step and before long work; may be NULL */
     void *context;

@@ -61,6 +61,8 @@ const char *cli_seconds_text(double seconds, char text[24]);
 /* Write to standard output; a broken pipe or a full disk is an error. */
 fr_status cli_print(fr_error *error, const char *format, ...) FR_PRINTF(2, 3);
 fr_status cli_write(const void *data, size_t size, fr_error *error);
+/* Append `text` as a shell takes it for one word: as it is, or in quotes. For commands that a person may copy. */
+void cli_shell_word(const char *text, fr_buffer *out);
 /* Print a jansson value and release it (--json). */
 struct json_t;
 fr_status cli_print_json(struct json_t *value, fr_error *error);

@@ -1,21 +1,24 @@
 /* make.c: `frugal make`: the best model of this text for this budget. Nothing but a sequence of steps that exist one by one:
    data, plan, train, eval, generate; here is only the bookkeeping of the budget between them.
 
-   OUT/run is the run folder, OUT/run/data the prepared text, OUT/run/make.json what a resumed job must know. The model's own files
-   appear in OUT when they are done. */
+   OUT/run is the run folder, OUT/run/data the prepared text, OUT/run/make.json what was asked for: written first, so that a job that was
+   killed at any instant goes on, and each step that is not done whole is done again. The model's own files appear in OUT when they are
+   done, README.md last: with it the job is over. */
 #include "cli/cli.h"
 
 #include "cli/data_options.h"
+#include "cli/make_request.h"
 #include "cli/model_card.h"
 #include "cli/training.h"
 #include "frugal/plan.h"
 #include "frugal/report.h"
 
-#include <errno.h>
+#include <dirent.h>
 #include <jansson.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,12 +43,15 @@ static const fr_option options[] = {
     {"seed", FR_OPTION_INT, offsetof(make_options, seed), .minimum = 0, .maximum = 1e15,
      .help = "of the split, the first weights, the order of the text and the samples"},
     {"resume", FR_OPTION_BOOL, offsetof(make_options, resume),
-     .help = "go on with a job that was stopped"},
+     .help = "go on with a job that was stopped, with the text, the budget and the words it was "
+             "begun with"},
 };
+
+enum { DEFAULT_SEED = 1 };
 
 static void defaults(void *o)
 {
-    ((make_options *)o)->seed = 1;
+    ((make_options *)o)->seed = DEFAULT_SEED;
 }
 
 static const fr_option_table table = {"make", options, sizeof options / sizeof *options,
@@ -55,15 +61,15 @@ static const fr_option_table table = {"make", options, sizeof options / sizeof *
 typedef struct job {
     const cli_call *call;
     const make_options *options;
-    char *run, *data; /* OUT/run, OUT/run/data */
+    char *out, *run, *data; /* OUT, OUT/run, OUT/run/data */
+    bool out_was_there;
+    fr_lock *lock;
     double start, cpu_start, joules_start;
-    double spent_before; /* seconds of earlier sittings before their training */
-    double price_per_hour;
-    int64_t seed;
+    double trained_at; /* the clock when training was over */
+    make_request asked;
     fr_budget budget;
     fr_machine machine;
     fr_data_report report;
-    char reason[sizeof((fr_sizing *)0)->reason];
     fr_recipe *recipe;
     fr_train_result trained;
     fr_model *model;
@@ -74,32 +80,89 @@ typedef struct job {
 
 /* ---- the folder ------------------------------------------------------------------------------------------------------- */
 
-static fr_status check_folder(const job *j, fr_error *error)
+static fr_status no_memory(fr_error *error)
 {
-    const char *out = j->options->out;
-    char *config = fr_path_join(out, "config.json");
-    bool has_model = config && fr_path_exists(config);
-    bool has_run = fr_path_exists(j->run);
-    fr_free(config);
-    if (has_model)
+    return fr_fail(error, FR_NO_MEMORY, "no memory");
+}
+
+static bool holds(const char *folder, const char *name)
+{
+    char *path = fr_path_join(folder, name);
+    bool there = path && fr_path_exists(path);
+    fr_free(path);
+    return there;
+}
+
+static bool is_empty(const char *path)
+{
+    DIR *folder = opendir(path);
+    size_t entries = 0;
+    while (folder && readdir(folder))
+        entries++;
+    if (folder)
+        closedir(folder);
+    return folder && entries <= 2; /* . and .. */
+}
+
+/* "frugal make --out OUT --resume", as a shell takes it. */
+static const char *resume_command(const job *j, fr_buffer *text)
+{
+    fr_buffer_text(text, "frugal make --out ");
+    cli_shell_word(j->out, text);
+    fr_buffer_text(text, " --resume");
+    return text->failed ? "frugal make --out ... --resume" : text->data;
+}
+
+/* OUT as it was named, without "/" behind; OUT/run; OUT/run/data. */
+static fr_status name_folders(job *j, fr_error *error)
+{
+    size_t length = strlen(j->options->out);
+    while (length > 1 && j->options->out[length - 1] == '/')
+        length--;
+    j->out = fr_string_copy_n(j->options->out, length);
+    j->run = j->out ? fr_path_join(j->out, "run") : NULL;
+    j->data = j->run ? fr_path_join(j->run, "data") : NULL;
+    return j->data ? FR_OK : no_memory(error);
+}
+
+static fr_status check_folder(job *j, fr_error *error)
+{
+    const char *out = j->out;
+    bool begun = holds(j->run, "make.json"), done = holds(out, "README.md");
+    j->out_was_there = fr_path_is_folder(out);
+    if (j->options->resume && begun && done)
+        return fr_fail(error, FR_BAD_INPUT, "%s holds a finished model: nothing is left to do",
+                       out);
+    if (j->options->resume && !begun)
+        return fr_fail(error, FR_BAD_INPUT, "%s holds no run to go on with", out);
+    if (j->options->resume)
+        return FR_OK;
+    if (done || (holds(out, "config.json") && !begun))
         return fr_fail(error, FR_BAD_INPUT,
                        "%s already holds a model; choose another folder for --out", out);
-    if (j->options->resume && !has_run)
-        return fr_fail(error, FR_BAD_INPUT, "%s holds no run to go on with", out);
-    if (!j->options->resume && has_run)
-        return fr_fail(error, FR_BAD_INPUT,
-                       "%s already holds a run; go on with it: frugal make --out %s --resume, or "
-                       "choose another folder",
-                       out, out);
-    if (!has_run && fr_path_exists(out) && !fr_path_is_folder(out))
+    if (begun) {
+        fr_buffer command = {0};
+        fr_fail(error, FR_BAD_INPUT,
+                "%s already holds a run; go on with it: %s, or choose another folder", out,
+                resume_command(j, &command));
+        fr_buffer_free(&command);
+        return FR_BAD_INPUT;
+    }
+    if (fr_path_exists(out) && !j->out_was_there)
         return fr_fail(error, FR_BAD_INPUT, "%s is a file; --out must name a folder", out);
-    if (!has_run && fr_path_exists(out) && rmdir(out) != 0 && errno == ENOTEMPTY)
+    if (j->out_was_there && !is_empty(out))
         return fr_fail(error, FR_BAD_INPUT, "%s is not empty; choose another folder for --out",
                        out);
     return FR_OK;
 }
 
-/* ---- what a resumed job must know ------------------------------------------------------------------------------------------ */
+/* Nothing was trained: leave nothing half made. */
+static void remove_folder(const job *j)
+{
+    fr_folder_remove(j->run, NULL);
+    if (!j->out_was_there)
+        rmdir(j->out);
+}
 
 static fr_status write_json(const char *folder, const char *name, json_t *json, fr_error *error)
 {
@@ -112,58 +175,48 @@ static fr_status write_json(const char *folder, const char *name, json_t *json, 
     return status;
 }
 
-static fr_status write_memory(const job *j, double training_seconds, fr_error *error)
-{
-    json_t *json =
-        json_pack("{s:s, s:f, s:f, s:f, s:I, s:s}", "budget", j->options->budget, "price_per_hour",
-                  j->options->price_per_hour, "spent_before_training",
-                  j->spent_before + fr_seconds() - j->start, "training_seconds", training_seconds,
-                  "seed", (json_int_t)j->options->seed, "reason", j->reason);
-    return write_json(j->run, "make.json", json, error);
-}
-
-static fr_status read_memory(job *j, fr_error *error)
-{
-    char *path = fr_path_join(j->run, "make.json");
-    char *text = NULL;
-    size_t size = 0;
-    fr_status status = path ? fr_file_read(path, 1 << 20, &text, &size, error)
-                            : fr_fail(error, FR_NO_MEMORY, "no memory");
-    if (status == FR_OK) {
-        json_error_t where;
-        json_t *json = json_loadb(text, size, 0, &where);
-        const char *budget = NULL, *reason = NULL;
-        json_int_t seed = 0;
-        if (!json || json_unpack_ex(json, &where, 0, "{s:s, s:F, s:F, s:I, s:s}", "budget", &budget,
-                                    "price_per_hour", &j->price_per_hour, "spent_before_training",
-                                    &j->spent_before, "seed", &seed, "reason", &reason) != 0)
-            status = fr_fail_at(error, FR_BAD_INPUT, path, where.line, "%s", where.text);
-        else {
-            snprintf(j->budget.text, sizeof j->budget.text, "%s", budget);
-            snprintf(j->reason, sizeof j->reason, "%s", reason);
-            j->seed = seed;
-        }
-        json_decref(json);
-    }
-    fr_free(text);
-    fr_free(path);
-    return status;
-}
-
 /* ---- the steps ---------------------------------------------------------------------------------------------------------------- */
+
+/* What the options of preparing text are for this job. Scoring the held-out text must not eat a small budget: 4 KiB for each second,
+   but enough for two documents. */
+static fr_status data_options(const job *j, cli_data_options *data, fr_error *error)
+{
+    const double seconds = j->budget.kind == FR_BUDGET_SECONDS ? j->budget.amount
+                           : j->budget.kind == FR_BUDGET_FLOPS ? j->budget.amount / 5e10
+                                                               : INFINITY;
+    const fr_strings *words = &j->asked.words;
+    FR_TRY(cli_data_options_read(data, j->asked.seed, (const char *const *)words->items,
+                                 words->count, error));
+    bool said = false;
+    for (size_t i = 0; i < words->count; i++)
+        said |= strncmp(words->items[i], "data.held_out_max=", 18) == 0;
+    if (!said)
+        data->data.held_out_max =
+            (int64_t)fmin((double)data->data.held_out_max, fmax(64 << 10, seconds * (4 << 10)));
+    return FR_OK;
+}
 
 static fr_status prepare_text(job *j, fr_error *error)
 {
     cli_data_options data;
-    FR_TRY(
-        cli_data_options_read(&data, j->options->seed, j->call->words, j->call->word_count, error));
-    fr_status status = fr_folder_create(j->run, error);
-    if (status == FR_OK)
-        status = fr_data_prepare(j->call->operands, j->call->operand_count, j->data, &data.data,
-                                 data.ready, &data.tokenizer, cli_progress_library, NULL,
-                                 &j->report, error);
+    const cli_call *call = j->call;
+    const fr_strings *asked = &j->asked.texts;
+    bool named = call->operand_count > 0; /* then by the names that the user gave */
+    FR_TRY(data_options(j, &data, error));
+    fr_status status =
+        fr_data_prepare(named ? call->operands : (const char *const *)asked->items,
+                        named ? call->operand_count : asked->count, j->data, &data.data, data.ready,
+                        &data.tokenizer, cli_progress_library, NULL, &j->report, error);
     cli_data_options_free(&data);
     return status;
+}
+
+/* Ten evaluations on the way may cost 2 % of a run: a token that is only read costs a third of one that is learned from. */
+static fr_status bound_evaluations(fr_recipe *recipe, const fr_sizing *sizing, fr_error *error)
+{
+    char tokens[32];
+    snprintf(tokens, sizeof tokens, "%.0f", fmin(65536, fmax(2048, sizing->tokens * 0.006)));
+    return fr_recipe_set(recipe, "train.eval_tokens", tokens, error);
 }
 
 /* A recipe for the sizes; `data` NULL leaves its section out. */
@@ -171,14 +224,16 @@ static fr_status make_recipe(const job *j, const fr_sizing *sizing, const fr_bud
                              const char *data, fr_recipe **recipe, fr_error *error)
 {
     fr_buffer text = {0};
-    fr_sizing_write_recipe(sizing, training, data, j->seed, &text);
+    fr_sizing_write_recipe(sizing, training, data, j->asked.seed, &text);
     fr_status status = text.failed
                            ? fr_fail(error, FR_NO_MEMORY, "no memory for a recipe")
                            : fr_recipe_parse(recipe, text.data, text.size, "chosen recipe", error);
     fr_buffer_free(&text);
-    for (size_t i = 0; status == FR_OK && i < j->call->word_count; i++)
-        if (!cli_data_options_has_word(j->call->words[i]))
-            status = fr_recipe_set_word(*recipe, j->call->words[i], error);
+    if (status == FR_OK)
+        status = bound_evaluations(*recipe, sizing, error);
+    for (size_t i = 0; status == FR_OK && i < j->asked.words.count; i++)
+        if (!cli_data_options_has_word(j->asked.words.items[i]))
+            status = fr_recipe_set_word(*recipe, j->asked.words.items[i], error);
     return status;
 }
 
@@ -197,7 +252,7 @@ static fr_status check_words(const job *j, fr_error *error)
     fr_recipe *recipe = NULL;
     fr_train_plan plan;
     cli_data_options data;
-    FR_TRY(cli_data_options_read(&data, j->seed, j->call->words, j->call->word_count, error));
+    FR_TRY(data_options(j, &data, error));
     cli_data_options_free(&data);
     FR_TRY(fr_sizing_choose(&request, &sizing, error));
     fr_status status = make_recipe(j, &sizing, &request.budget, NULL, &recipe, error);
@@ -209,12 +264,15 @@ static fr_status check_words(const job *j, fr_error *error)
     return status;
 }
 
-/* Seconds to keep back for what follows training: scoring the held-out text, three samples, the files. */
+/* Seconds to keep back for what follows training. Scoring: documents longer than the context are read in windows that overlap by
+   half, so twice, and reading costs a third of learning. Samples: every token reads all weights once. Then the files. */
 static double seconds_after_training(const job *j, const fr_sizing *sizing)
 {
-    double scoring =
-        (double)j->report.held_out_tokens * sizing->flops_per_token / 3 / sizing->flops_per_second;
-    return 0.5 + 1.3 * scoring + 0.01 * j->budget.amount;
+    double scoring = (double)j->report.held_out_tokens * 2 * sizing->flops_per_token / 3 /
+                     sizing->flops_per_second;
+    double weights = 4 * (double)sizing->parameters / j->machine.stream_bytes;
+    double talking = SAMPLE_TOKENS * (weights + 1e-4 * (double)sizing->layers);
+    return 0.3 + 1.1 * (scoring + talking) + 0.01 * j->budget.amount;
 }
 
 static fr_status choose_sizes(job *j, fr_error *error)
@@ -223,43 +281,44 @@ static fr_status choose_sizes(job *j, fr_error *error)
                                  j->report.vocabulary, fr_physical_memory()};
     fr_sizing sizing;
     if (j->budget.kind == FR_BUDGET_SECONDS) {
-        double left = j->budget.amount - (fr_seconds() - j->start);
-        request.budget.amount = left;
+        double spent = j->asked.spent + fr_seconds() - j->start, left = j->budget.amount - spent;
+        request.budget.amount = fmax(left, 0);
         FR_TRY(fr_sizing_choose(&request, &sizing, error));
         request.budget.amount = left - seconds_after_training(j, &sizing);
         if (request.budget.amount < 0.3 * j->budget.amount)
             return fr_fail(error, FR_BAD_INPUT,
                            "budget %s is too small for this text: preparing it took %.1f s, which "
                            "leaves %.1f s for training",
-                           j->budget.text, fr_seconds() - j->start, request.budget.amount);
+                           j->budget.text, spent, fmax(request.budget.amount, 0));
     }
     FR_TRY(fr_sizing_choose(&request, &sizing, error));
-    memcpy(j->reason, sizing.reason, sizeof j->reason);
-    FR_TRY(make_recipe(j, &sizing, &request.budget, j->data, &j->recipe, error));
-    return write_memory(j, request.budget.amount, error);
+    fr_free(j->asked.reason);
+    j->asked.reason = fr_string_copy(sizing.reason);
+    return j->asked.reason ? make_recipe(j, &sizing, &request.budget, j->data, &j->recipe, error)
+                           : no_memory(error);
 }
 
 static fr_status load_recipe(job *j, fr_error *error)
 {
     char *path = fr_path_join(j->run, "recipe.yaml");
-    fr_status status =
-        path ? fr_recipe_load(&j->recipe, path, error) : fr_fail(error, FR_NO_MEMORY, "no memory");
+    fr_status status = path ? fr_recipe_load(&j->recipe, path, error) : no_memory(error);
     fr_free(path);
     return status;
 }
 
+/* make.json says for the next sitting what this one took so far. */
 static fr_status train(job *j, fr_error *error)
 {
     fr_run_options run = {.folder = j->run,
-                          .resume = j->options->resume,
+                          .locked = true,
+                          .resume = true, /* or begin */
                           .peak_flops = j->machine.gemm_flops,
                           .progress = cli_training_progress};
-    fr_status status = fr_train(j->recipe, &run, &j->trained, error);
-    if (status == FR_INTERRUPTED)
-        return fr_fail(error, FR_INTERRUPTED,
-                       "stopped; the state is saved. Go on with: frugal make --out %s --resume",
-                       j->options->out);
-    return status;
+    j->asked.spent += fr_seconds() - j->start;
+    FR_TRY(make_request_write(&j->asked, j->run, error));
+    FR_TRY(fr_train(j->recipe, &run, &j->trained, error));
+    j->trained_at = fr_seconds();
+    return FR_OK;
 }
 
 /* Move the finished model's files up to OUT, config.json last: with it the folder is a model. */
@@ -268,18 +327,18 @@ static fr_status publish(const job *j, fr_error *error)
     static const char *const names[] = {"generation_config.json", "model.safetensors",
                                         "tokenizer.json", "tokenizer_config.json", "config.json"};
     char *model = fr_path_join(j->run, "model");
-    fr_status status = model ? FR_OK : fr_fail(error, FR_NO_MEMORY, "no memory");
+    fr_status status = model ? FR_OK : no_memory(error);
     for (size_t i = 0; status == FR_OK && i < sizeof names / sizeof *names; i++) {
-        char *from = fr_path_join(model, names[i]), *to = fr_path_join(j->options->out, names[i]);
+        char *from = fr_path_join(model, names[i]), *to = fr_path_join(j->out, names[i]);
         if (!from || !to)
-            status = fr_fail(error, FR_NO_MEMORY, "no memory");
+            status = no_memory(error);
         else if (rename(from, to) != 0)
             status = fr_fail_errno(error, "move to its place", from);
         fr_free(from);
         fr_free(to);
     }
     if (status == FR_OK)
-        status = fr_folder_sync(j->options->out, error);
+        status = fr_folder_sync(j->out, error);
     if (status == FR_OK)
         status = fr_folder_remove(model, error);
     fr_free(model);
@@ -302,7 +361,7 @@ static fr_status evaluate(job *j, fr_error *error)
     fr_source_options as_is = {0};
     fr_source *source = NULL;
     fr_status status = path ? fr_source_open(&source, (const char *const *)&path, 1, &as_is, error)
-                            : fr_fail(error, FR_NO_MEMORY, "no memory");
+                            : no_memory(error);
     cli_progress("scoring the held-out text");
     if (status == FR_OK)
         status = fr_evaluate(j->model, j->tokenizer, next_document, source, 0, &j->held_out, error);
@@ -324,23 +383,29 @@ static fr_status sample(job *j, fr_error *error)
                                .top_p = 0.95,
                                .repetition_penalty = 1,
                                .max_tokens = SAMPLE_TOKENS,
-                               .seed = j->seed};
+                               .seed = j->asked.seed};
     return fr_generate(j->model, j->tokenizer, prompts, SAMPLES, &how, keep_sample, j, NULL, NULL,
                        error);
 }
 
 /* ---- the result --------------------------------------------------------------------------------------------------------------- */
 
+/* Of all sittings: before training, training, and what came after it. */
 static double seconds_so_far(const job *j)
 {
-    double here = fr_seconds() - j->start;
-    return j->options->resume ? j->spent_before + fmax(here, j->trained.seconds) : here;
+    return j->asked.spent + j->trained.seconds + fr_seconds() - j->trained_at;
 }
 
-/* 0 when the machine does not tell. */
+/* 0 for a job of several sittings: what the others used is not known. */
+static double cpu_seconds_so_far(const job *j)
+{
+    return j->options->resume ? 0 : fr_cpu_seconds() - j->cpu_start;
+}
+
+/* 0 when the machine does not tell, and for a job of several sittings. */
 static double joules_so_far(const job *j)
 {
-    return fmax(0, fr_energy_joules() - j->joules_start);
+    return j->options->resume ? 0 : fmax(0, fr_energy_joules() - j->joules_start);
 }
 
 static fr_status write_card(const job *j, fr_error *error)
@@ -348,10 +413,11 @@ static fr_status write_card(const job *j, fr_error *error)
     const char *samples[SAMPLES];
     for (int i = 0; i < SAMPLES; i++)
         samples[i] = j->samples[i].data ? j->samples[i].data : "";
-    const char *slash = strrchr(j->options->out, '/');
-    cli_card card = {.name = slash && slash[1] ? slash + 1 : j->options->out,
-                     .budget = j->budget.text,
-                     .reason = j->reason,
+    char *absolute = realpath(j->out, NULL); /* "." has a name, too */
+    const char *slash = absolute ? strrchr(absolute, '/') : NULL;
+    cli_card card = {.name = slash && slash[1] ? slash + 1 : j->out,
+                     .budget = j->asked.budget,
+                     .reason = j->asked.reason,
                      .model = j->model,
                      .data = &j->report,
                      .train = &j->trained,
@@ -360,10 +426,12 @@ static fr_status write_card(const job *j, fr_error *error)
                      .samples = samples,
                      .sample_count = SAMPLES,
                      .seconds = seconds_so_far(j),
-                     .cpu_seconds = fr_cpu_seconds() - j->cpu_start,
-                     .price_per_hour = j->price_per_hour,
+                     .cpu_seconds = cpu_seconds_so_far(j),
+                     .price_per_hour = j->asked.price_per_hour,
                      .joules = joules_so_far(j)};
-    return cli_card_write(&card, j->options->out, error);
+    fr_status status = cli_card_write(&card, j->out, error);
+    free(absolute);
+    return status;
 }
 
 /* What --json prints and the report reads (keys: report.h). */
@@ -376,13 +444,14 @@ static json_t *result_json(const job *j)
     json_t *held_out = json_pack("{s:f, s:f, s:f, s:I, s:I}", "loss", e->loss, "perplexity",
                                  e->perplexity, "bits_per_byte", e->bits_per_byte, "tokens",
                                  (json_int_t)e->tokens, "bytes", (json_int_t)e->bytes);
-    json_t *json = json_pack("{s:s, s:o, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model",
-                             j->options->out, "held_out", held_out, "parameters",
-                             (json_int_t)fr_model_parameter_total(j->model), "tokens",
+    json_t *model = json_string(j->out);
+    json_t *json = json_pack("{s:o, s:o, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model",
+                             model ? model : json_string("(not UTF-8)"), "held_out", held_out,
+                             "parameters", (json_int_t)fr_model_parameter_total(j->model), "tokens",
                              (json_int_t)j->trained.tokens, "flops", j->trained.flops, "seconds",
-                             seconds_so_far(j), "cpu_seconds", fr_cpu_seconds() - j->cpu_start,
-                             "joules", joules_so_far(j), "price_per_hour", j->price_per_hour,
-                             "reason", j->reason, "samples", samples);
+                             seconds_so_far(j), "cpu_seconds", cpu_seconds_so_far(j), "joules",
+                             joules_so_far(j), "price_per_hour", j->asked.price_per_hour, "reason",
+                             j->asked.reason, "samples", samples);
     return json;
 }
 
@@ -397,44 +466,71 @@ static fr_status print_result(const job *j, fr_error *error)
     return cli_print(
         error,
         "%s: %s parameters; held-out loss %.4f, perplexity %.2f, %.4f bits per byte; made in %s\n",
-        j->options->out, cli_count_text((double)fr_model_parameter_total(j->model), a),
-        j->held_out.loss, j->held_out.perplexity, j->held_out.bits_per_byte,
-        cli_seconds_text(seconds_so_far(j), b));
+        j->out, cli_count_text((double)fr_model_parameter_total(j->model), a), j->held_out.loss,
+        j->held_out.perplexity, j->held_out.bits_per_byte, cli_seconds_text(seconds_so_far(j), b));
 }
 
 /* ---- the sequence --------------------------------------------------------------------------------------------------------------- */
 
+/* What is said on the command line, as a request; with `all` what was not said too. */
+static fr_status said(const job *j, bool all, make_request *request, fr_error *error)
+{
+    const make_options *o = j->options;
+    *request = (make_request){.price_per_hour = o->price_per_hour,
+                              .seed = all || o->seed != DEFAULT_SEED ? o->seed : -1};
+    if (o->budget && !(request->budget = fr_string_copy(o->budget)))
+        return no_memory(error);
+    return make_request_take(request, j->call->operands, j->call->operand_count, j->call->words,
+                             j->call->word_count, error);
+}
+
+/* Everything that can be refused before the text is read is. */
 static fr_status begin(job *j, fr_error *error)
 {
-    FR_TRY(fr_budget_parse(j->options->budget, j->options->price_per_hour, &j->budget, error));
+    FR_TRY(said(j, true, &j->asked, error));
+    FR_TRY(fr_budget_parse(j->asked.budget, j->asked.price_per_hour, &j->budget, error));
     FR_TRY(check_words(j, error));
-    FR_TRY(prepare_text(j, error));
-    FR_TRY(fr_machine_measure(0.3, &j->machine, error));
-    return choose_sizes(j, error);
+    FR_TRY(fr_folder_create(j->run, error));
+    FR_TRY(fr_lock_folder(&j->lock, j->run, error));
+    return make_request_write(&j->asked, j->run, error);
 }
 
 static fr_status go_on(job *j, fr_error *error)
 {
-    char *report = fr_path_join(j->data, "report.json");
-    fr_status status = report ? read_memory(j, error) : fr_fail(error, FR_NO_MEMORY, "no memory");
+    make_request again;
+    FR_TRY(fr_lock_folder(&j->lock, j->run, error));
+    FR_TRY(make_request_read(&j->asked, j->run, error));
+    fr_status status = said(j, false, &again, error);
     if (status == FR_OK)
-        status = fr_data_report_read(report, &j->report, error);
+        status = make_request_agree(&j->asked, &again, error);
+    make_request_free(&again);
+    FR_TRY(status);
+    return fr_budget_parse(j->asked.budget, j->asked.price_per_hour, &j->budget, error);
+}
+
+/* The prepared text, the machine and the recipe: what earlier sittings made is taken, the rest is made. */
+static fr_status prepare(job *j, fr_error *error)
+{
+    char *report = fr_path_join(j->data, "report.json");
+    fr_status status = !report                  ? no_memory(error)
+                       : fr_path_exists(report) ? fr_data_report_read(report, &j->report, error)
+                                                : prepare_text(j, error);
     fr_free(report);
     FR_TRY(status);
     FR_TRY(fr_machine_measure(0.3, &j->machine, error));
-    return load_recipe(j, error);
+    return holds(j->run, "recipe.yaml") ? load_recipe(j, error) : choose_sizes(j, error);
 }
 
 static fr_status finish(job *j, fr_error *error)
 {
     FR_TRY(publish(j, error));
-    FR_TRY(fr_model_load(&j->model, j->options->out, error));
-    FR_TRY(fr_tokenizer_load(&j->tokenizer, j->options->out, error));
+    FR_TRY(fr_model_load(&j->model, j->out, error));
+    FR_TRY(fr_tokenizer_load(&j->tokenizer, j->out, error));
     FR_TRY(evaluate(j, error));
     FR_TRY(sample(j, error));
-    FR_TRY(write_card(j, error));
     FR_TRY(write_json(j->run, "result.json", result_json(j), error));
     FR_TRY(fr_report_write(j->run, error));
+    FR_TRY(write_card(j, error));
     cli_progress_done("%s", "");
     return print_result(j, error);
 }
@@ -446,46 +542,57 @@ static void free_job(job *j)
     fr_tokenizer_free(j->tokenizer);
     fr_model_destroy(j->model);
     fr_recipe_free(j->recipe);
+    if (j->lock)
+        fr_lock_release(j->lock);
+    make_request_free(&j->asked);
     fr_free(j->data);
     fr_free(j->run);
+    fr_free(j->out);
+}
+
+static fr_status run_sequence(job *j, fr_error *error)
+{
+    fr_status status = prepare(j, error);
+    if (status == FR_OK)
+        status = train(j, error);
+    bool refused = status == FR_BAD_INPUT || status == FR_UNSUPPORTED;
+    bool failed = status != FR_OK && status != FR_INTERRUPTED && !fr_path_exists(j->data);
+    if (!j->options->resume && (refused || failed))
+        remove_folder(j);
+    return status == FR_OK ? finish(j, error) : status;
 }
 
 static fr_status run_job(job *j, fr_error *error)
 {
-    j->run = fr_path_join(j->options->out, "run");
-    j->data = j->run ? fr_path_join(j->run, "data") : NULL;
-    if (!j->data)
-        return fr_fail(error, FR_NO_MEMORY, "no memory");
+    FR_TRY(name_folders(j, error));
     FR_TRY(check_folder(j, error));
     cli_progress_start(j->call->quiet);
-    fr_status status = j->options->resume ? go_on(j, error) : begin(j, error);
-    if (status == FR_OK)
-        status = train(j, error);
-    bool refused = status == FR_BAD_INPUT || status == FR_UNSUPPORTED;
-    bool begun = fr_path_exists(j->data);
-    if (!j->options->resume && (refused || (status != FR_OK && !begun)))
-        fr_folder_remove(j->options->out, NULL); /* nothing was trained: leave nothing half made */
-    FR_TRY(status);
-    return finish(j, error);
+    FR_TRY(j->options->resume ? go_on(j, error) : begin(j, error));
+    fr_status status = run_sequence(j, error);
+    if (status == FR_INTERRUPTED) {
+        fr_buffer command = {0};
+        fr_fail(error, FR_INTERRUPTED, "stopped; what was done is saved. Go on with: %s",
+                resume_command(j, &command));
+        fr_buffer_free(&command);
+    }
+    return status;
 }
 
 static fr_status run(const cli_call *call, fr_error *error)
 {
     const make_options *o = call->options;
-    if (!o->out)
+    if (!o->out || !*o->out)
         return fr_fail(error, FR_BAD_INPUT, "say where the model shall be written: --out DIR");
     if (!o->budget && !o->resume)
         return fr_fail(error, FR_BAD_INPUT, "say what may be spent: --budget 5m");
     if (call->operand_count == 0 && !o->resume)
         return fr_fail(error, FR_BAD_INPUT,
                        "name the text to learn from: frugal make TEXT... --budget 5m --out DIR");
-    job j = {.price_per_hour = o->price_per_hour,
-             .seed = o->seed,
-             .joules_start = fr_energy_joules(),
-             .call = call,
+    job j = {.call = call,
              .options = o,
              .start = fr_seconds(),
-             .cpu_start = fr_cpu_seconds()};
+             .cpu_start = fr_cpu_seconds(),
+             .joules_start = fr_energy_joules()};
     fr_status status = run_job(&j, error);
     free_job(&j);
     return status;

@@ -65,9 +65,10 @@ static void write_cost(const cli_card *card, fr_buffer *out)
     fr_buffer_text(out, "\n## Cost\n\n| | |\n| --- | --- |\n");
     fr_buffer_printf(out, "| time, from raw text to samples | %s |\n",
                      cli_seconds_text(card->seconds, a));
-    fr_buffer_printf(out, "| processor time | %s on %d threads (%s kernels) |\n",
-                     cli_seconds_text(card->cpu_seconds, b), card->machine->threads,
-                     card->machine->isa);
+    if (card->cpu_seconds > 0)
+        fr_buffer_printf(out, "| processor time | %s on %d threads (%s kernels) |\n",
+                         cli_seconds_text(card->cpu_seconds, b), card->machine->threads,
+                         card->machine->isa);
     fr_buffer_printf(out, "| arithmetic of training | %.3g FLOPs |\n", card->train->flops);
     fr_buffer_printf(
         out, "| training speed | %s tokens/s, %.0f %% of the machine's rate of matrix products |\n",
@@ -83,32 +84,60 @@ static void write_cost(const cli_card *card, fr_buffer *out)
         fr_buffer_printf(out, "\nWhy these sizes: %s\n", card->reason);
 }
 
+/* Backticks that fence `text`: one more than the longest run in it. */
+static size_t fence_width(const char *text)
+{
+    size_t longest = 2;
+    for (size_t run; *text; text += run ? run : 1) {
+        run = strspn(text, "`");
+        longest = run > longest ? run : longest;
+    }
+    return longest + 1;
+}
+
+/* As it is: neither what looks like markup nor line ends may change. */
 static void write_samples(const cli_card *card, fr_buffer *out)
 {
     fr_buffer_text(
         out, "\n## Samples\n\nWithout a prompt, at temperature 0.8 and top-p 0.95, not chosen.\n");
     for (size_t i = 0; i < card->sample_count; i++) {
-        fr_buffer_text(out, "\n> ");
-        for (const char *at = card->samples[i]; *at; at++) {
-            fr_buffer_append(out, at, 1);
-            if (*at == '\n')
-                fr_buffer_text(out, "> ");
-        }
-        fr_buffer_text(out, "\n");
+        fr_buffer fence = {0};
+        for (size_t width = fence_width(card->samples[i]); width; width--)
+            fr_buffer_text(&fence, "`");
+        out->failed |= fence.failed;
+        if (!fence.failed)
+            fr_buffer_printf(out, "\n%stext\n%s\n%s\n", fence.data, card->samples[i], fence.data);
+        fr_buffer_free(&fence);
     }
+}
+
+/* A string of Python. */
+static void write_python_string(const char *text, fr_buffer *out)
+{
+    fr_buffer_text(out, "\"");
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            fr_buffer_text(out, "\\");
+        fr_buffer_append(out, text, 1);
+    }
+    fr_buffer_text(out, "\"");
 }
 
 static void write_use(const cli_card *card, fr_buffer *out)
 {
-    fr_buffer_printf(out,
-                     "\n## Use\n\n```sh\nfrugal generate %s \"Once\"\n```\n\n"
-                     "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n"
-                     "model = AutoModelForCausalLM.from_pretrained(\"%s\")\n"
-                     "tokenizer = AutoTokenizer.from_pretrained(\"%s\")\n```\n\n"
-                     "## Limits\n\nIt knows nothing but its training text and has not been tuned "
-                     "to answer or to be safe: what "
-                     "it says is in the manner of the text, not true.\n",
-                     card->name, card->name, card->name);
+    fr_buffer_text(out, "\n## Use\n\n```sh\nfrugal generate ");
+    cli_shell_word(card->name, out);
+    fr_buffer_text(out, " \"Once\"\n```\n\n```python\n"
+                        "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+                        "model = AutoModelForCausalLM.from_pretrained(");
+    write_python_string(card->name, out);
+    fr_buffer_text(out, ")\ntokenizer = AutoTokenizer.from_pretrained(");
+    write_python_string(card->name, out);
+    fr_buffer_text(out,
+                   ")\n```\n\n"
+                   "## Limits\n\nIt knows nothing but its training text and has not been tuned "
+                   "to answer or to be safe: what "
+                   "it says is in the manner of the text, not true.\n");
 }
 
 fr_status cli_card_write(const cli_card *card, const char *folder, fr_error *error)

@@ -18,7 +18,7 @@ typedef struct cli_card {
     const fr_machine *machine;
     const char *const *samples;
     size_t sample_count;
-    double seconds, cpu_seconds; /* of everything, raw text to samples */
+    double seconds, cpu_seconds; /* of everything, raw text to samples; CPU 0: not known */
     double joules;               /* 0: the machine does not tell */
     double price_per_hour;       /* 0: not given */
 } cli_card;

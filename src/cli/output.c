@@ -63,3 +63,17 @@ fr_status cli_print_json(json_t *value, fr_error *error)
     free(text);
     return status == FR_OK ? cli_write("\n", 1, error) : status;
 }
+
+void cli_shell_word(const char *text, fr_buffer *out)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "_-./,:=+@%";
+    if (*text && text[strspn(text, plain)] == 0) {
+        fr_buffer_text(out, text);
+        return;
+    }
+    fr_buffer_text(out, "'");
+    for (; *text; text++)
+        fr_buffer_append(out, *text == '\'' ? "'\\''" : text, *text == '\'' ? 4 : 1);
+    fr_buffer_text(out, "'");
+}

@@ -213,7 +213,8 @@ static fr_status take_folder(fr_trainer *trainer, fr_error *error)
     struct fr_trainer_own *own = trainer->own;
     char *path = NULL, *identity = NULL;
     FR_TRY(fr_folder_create(trainer->folder, error));
-    FR_TRY(fr_lock_folder(&own->lock, trainer->folder, error));
+    if (!own->run.locked)
+        FR_TRY(fr_lock_folder(&own->lock, trainer->folder, error));
     if (has_run(trainer) && !own->run.resume)
         return fr_fail(error, FR_BAD_INPUT,
                        "%s already holds a run: --resume goes on with it, or choose another folder",

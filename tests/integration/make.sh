@@ -75,20 +75,54 @@ expect 2 "--out" "$frugal" make "${text[@]}" --budget 1m
 mkdir full && touch full/file
 expect 2 "not empty" "$frugal" make "${text[@]}" --budget 1m --out full
 
-# Ctrl-C in the middle, then --resume.
-set -m
-"$frugal" make "${text[@]}" --budget 20s --out stopped --quiet >out 2>err </dev/null &
+# A job that was killed goes on from its folder alone, whatever step it was at, and ends with the same bits.
+small=("$sources/include" --budget 6e10flops --quiet)
+mkdir "a folder" # and an empty folder may be there already
+"$frugal" make "${small[@]}" --out "a folder/" >out 2>err </dev/null || fail "make of a little: $(cat err)"
+grep -q "^# a folder$" "a folder/README.md" || fail "the card has another name: $(grep '^#' 'a folder/README.md')"
+grep -q "frugal generate 'a folder'" "a folder/README.md" || fail "the card's command does not quote the name"
+same() { # FOLDER WORDS: it is done and the same model
+    [ -s "$1/README.md" ] || fail "$2: not done"
+    cmp -s "a folder/model.safetensors" "$1/model.safetensors" || fail "$2: another model"
+}
+"$frugal" make "${small[@]}" --out killed >out 2>err </dev/null &
 job=$!
-for _ in $(seq 100); do
-    [ -s stopped/run/metrics.jsonl ] && break
-    sleep 0.1
-done
-expect 2 "already holds a run" "$frugal" make "${text[@]}" --budget 20s --out stopped
+until [ -s killed/run/make.json ]; do :; done
+kill -KILL "$job"
+wait "$job" 2>err
+[ ! -e killed/run/data ] || fail "the job was killed too late for this test"
+expect 2 "frugal make --out killed --resume" "$frugal" make "${small[@]}" --out killed
+expect 2 "begun with --budget 6e10flops, now it is 5m" "$frugal" make --out killed --resume --budget 5m
+expect 2 "begun with the text $sources/include" "$frugal" make "$sources/docs" --out killed --resume
+expect 2 "begun with other words" "$frugal" make --out killed --resume train.clip=2
+(cd / && "$frugal" make --out "$folder/killed" --resume --quiet >"$folder/out" 2>"$folder/err" </dev/null) ||
+    fail "resume of a job killed while it prepared text: $(cat err)"
+same killed "killed while it prepared text"
+[ -z "$(find killed -name '*partial*')" ] || fail "a killed process's half-made text was left"
+rm killed/README.md killed/config.json killed/run/result.json # as if killed while the model was put in its place
+"$frugal" make "${small[@]}" --out killed --resume >out 2>err </dev/null || fail "resume while publishing: $(cat err)"
+same killed "killed while it published"
+expect 2 "nothing is left to do" "$frugal" make --out killed --resume
+
+# Ctrl-C in the middle, then --resume; meanwhile the folder belongs to one process.
+set -m
+"$frugal" make "$sources/include" --budget 10s --out stopped --quiet >out 2>err </dev/null &
+job=$!
+until [ -s stopped/run/metrics.jsonl ]; do sleep 0.1; done
+expect 2 "already holds a run" "$frugal" make "$sources/include" --budget 10s --out stopped
+expect 2 "in use by another process" "$frugal" make --out stopped --resume
+"$frugal" make "${small[@]}" --out reading >out2 2>err2 </dev/null &
+reading=$!
+until [ -s reading/run/make.json ]; do :; done
+kill -INT "$reading"
+wait "$reading"
+code=$?
+[ "$code" = 130 ] || fail "a make interrupted while reading ended with $code: $(cat err2)"
+grep -q 'Go on with: frugal make --out reading --resume' err2 || fail "it did not say how to go on: $(cat err2)"
 kill -INT "$job"
 wait "$job"
 code=$?
 [ "$code" = 130 ] || fail "an interrupted make ended with $code: $(cat err)"
-grep -q -- '--resume' err || fail "an interrupted make did not say how to go on: $(cat err)"
 "$frugal" make --out stopped --resume --quiet >out 2>err </dev/null || fail "make --resume: $(cat err)"
 [ -s stopped/config.json ] || fail "make --resume wrote no model"
 
