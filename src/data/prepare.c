@@ -6,9 +6,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@ typedef struct target {
     char *path; /* as wanted, without "/" behind */
     char *parent;
     char *temporary; /* beside it */
+    int held;        /* the temporary folder, locked while we live */
 } target;
 
 static bool is_empty_folder(const char *path)
@@ -60,8 +63,30 @@ static char *plain_path(const char *path)
     return copy;
 }
 
+/* Remove what killed processes left beside the target: temporary folders that nobody holds. */
+static void remove_left_behind(const target *t, const char *name)
+{
+    char *prefix = fr_format(".%s.partial-", name);
+    DIR *folder = prefix ? opendir(t->parent) : NULL;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+            continue;
+        char *path = fr_path_join(t->parent, entry->d_name);
+        int held = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (held >= 0 && flock(held, LOCK_EX | LOCK_NB) == 0)
+            fr_folder_remove(path, NULL);
+        if (held >= 0)
+            close(held);
+        fr_free(path);
+    }
+    if (folder)
+        closedir(folder);
+    fr_free(prefix);
+}
+
 static fr_status make_temporary(target *t, const char *name, fr_error *error)
 {
+    remove_left_behind(t, name);
     for (int attempt = 0;; attempt++) {
         fr_free(t->temporary);
         char *hidden = fr_format(".%s.partial-%ld-%d", name, (long)getpid(), attempt);
@@ -70,7 +95,7 @@ static fr_status make_temporary(target *t, const char *name, fr_error *error)
         if (!t->temporary)
             return no_memory(error);
         if (mkdir(t->temporary, 0777) == 0)
-            return FR_OK;
+            break;
         if (errno != EEXIST) {
             fr_status status = fr_fail_errno(error, "create folder", t->temporary);
             fr_free(t->temporary);
@@ -78,11 +103,16 @@ static fr_status make_temporary(target *t, const char *name, fr_error *error)
             return status;
         }
     }
+    /* A file system without locks is no reason to stop: what is left behind there stays. */
+    t->held = open(t->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->held >= 0)
+        (void)flock(t->held, LOCK_EX | LOCK_NB);
+    return FR_OK;
 }
 
 static fr_status target_open(target *t, const char *folder, fr_error *error)
 {
-    *t = (target){0};
+    *t = (target){.held = -1};
     if (!folder || !*folder)
         return fr_fail(error, FR_BAD_INPUT, "no folder was named for the prepared text");
     if (fr_path_exists(folder) && !fr_path_is_folder(folder))
@@ -116,6 +146,8 @@ static fr_status target_publish(target *t, fr_error *error)
 
 static void target_close(target *t)
 {
+    if (t->held >= 0)
+        close(t->held);
     if (t->temporary)
         fr_folder_remove(t->temporary, NULL);
     fr_free(t->temporary);
