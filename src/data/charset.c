@@ -85,21 +85,66 @@ void charset_append(charset *c, const char *bytes, size_t size, bool last, fr_bu
     p->size -= used;
 }
 
-bool charset_declared(const char *page, size_t size, char *name, size_t room)
+/* ---- declarations ---- */
+
+static bool begins(const char *page, size_t size, size_t at, const char *word)
+{
+    size_t length = strlen(word);
+    return size - at >= length && strncasecmp(page + at, word, length) == 0;
+}
+
+static size_t skip_blanks(const char *page, size_t size, size_t at)
+{
+    while (at < size && page[at] && strchr(" \t\r\n\f", page[at]))
+        at++;
+    return at;
+}
+
+/* The value of `key` = value in page[at..end): quoted or not, itself inside a quoted value or not. */
+static bool find_value(const char *page, size_t at, size_t end, const char *key, char *name,
+                       size_t room)
 {
     static const char legal[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:";
-    for (size_t at = 0; at + 8 < size; at++) {
-        if (strncasecmp(page + at, "charset", 7) != 0)
+    for (; at < end; at++) {
+        if (!begins(page, end, at, key))
             continue;
-        size_t i = at + 7, length = 0;
-        while (i < size && page[i] && strchr(" \t\r\n=\"'", page[i]))
-            i++;
-        while (i < size && length + 1 < room && page[i] && strchr(legal, page[i]))
+        size_t i = skip_blanks(page, end, at + strlen(key)), length = 0;
+        if (i == end || page[i] != '=')
+            continue;
+        i = skip_blanks(page, end, i + 1);
+        i += i < end && (page[i] == '"' || page[i] == '\'');
+        i = skip_blanks(page, end, i);
+        while (i < end && length + 1 < room && page[i] && strchr(legal, page[i]))
             name[length++] = page[i++];
         name[length] = 0;
         if (length)
             return true;
     }
     return false;
+}
+
+/* Where `word` begins at or after `at`; size: nowhere. */
+static size_t find(const char *page, size_t size, size_t at, const char *word)
+{
+    const char *found = at < size ? memmem(page + at, size - at, word, strlen(word)) : NULL;
+    return found ? (size_t)(found - page) : size;
+}
+
+bool charset_declared(const char *page, size_t size, char *name, size_t room)
+{
+    for (size_t at = 0; at < size; at++) {
+        if (begins(page, size, at, "<!--")) {
+            at = find(page, size, at + 2, "-->");
+        } else if (begins(page, size, at, "<meta") &&
+                   (skip_blanks(page, size, at + 5) > at + 5 || begins(page, size, at, "<meta/"))) {
+            size_t end = find(page, size, at, ">");
+            if (find_value(page, at + 5, end, "charset", name, room))
+                return true;
+            at = end;
+        }
+    }
+    size_t begin = begins(page, size, 0, "\xef\xbb\xbf") ? 3 : 0;
+    return begins(page, size, begin, "<?xml") &&
+           find_value(page, begin, find(page, size, begin, "?>"), "encoding", name, room);
 }

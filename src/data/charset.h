@@ -16,7 +16,9 @@ void charset_open(charset *c, const char *name);
    the Latin-1 character of its number, one that has no meaning in another encoding U+FFFD. */
 void charset_append(charset *c, const char *bytes, size_t size, bool last, fr_buffer *out);
 void charset_close(charset *c);
-/* The name that a page declares in its first bytes: what follows "charset=". false: none. */
+/* The name that a page declares in its first bytes: "charset=" in a <meta> tag outside comments (the
+   prescan of HTML's living standard, 13.2.3.2), else "encoding=" in an XML declaration at its
+   beginning. The word elsewhere, as in a script's tag or in the text, declares nothing. false: none. */
 bool charset_declared(const char *page, size_t size, char *name, size_t room);
 
 #endif

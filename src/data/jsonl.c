@@ -13,7 +13,7 @@
 
 static const char *type_name(const json_t *value)
 {
-    static const char *const names[] = {"an object", "an array", "a string", "an integer",
+    static const char *const names[] = {"an object", "an array", "a string", "a number",
                                         "a number",  "true",     "false",    "null"};
     return names[json_typeof(value)];
 }
@@ -85,7 +85,9 @@ static fr_status read_record(const char *line, size_t size, const fr_source_opti
                              fr_error *error)
 {
     json_error_t problem;
-    json_t *root = json_loadb(line, size, JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
+    /* as reals, because other keys may hold integers beyond 63 bits: hashes and ids do */
+    const size_t how = JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL;
+    json_t *root = json_loadb(line, size, how, &problem);
     fr_status status = FR_OK;
     const char *key = options->text_key;
     json_t *value = json_is_object(root) ? json_object_get(root, key) : NULL;

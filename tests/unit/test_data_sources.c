@@ -381,6 +381,13 @@ static void test_html_gives_the_text_in_paragraphs(void **state)
         {"<meta charset=latin1>\x93quoted\x94", "\xe2\x80\x9cquoted\xe2\x80\x9d"},
         {"<meta charset=no-such-set>caf\xc3\xa9", "caf\xc3\xa9"},
         {"<meta charset=utf-16>caf\xc3\xa9", "caf\xc3\xa9"},
+        {"<?xml version='1.0' encoding=\"windows-1252\"?><p>\x93quoted\x94",
+         "\xe2\x80\x9cquoted\xe2\x80\x9d"},
+        {"<p>charset=koi8-r caf\xc3\xa9", "charset=koi8-r caf\xc3\xa9"},
+        {"<script charset=koi8-r></script>caf\xc3\xa9", "caf\xc3\xa9"},
+        {"<meta name=d content='charset koi8-r'>caf\xc3\xa9", "caf\xc3\xa9"},
+        {"<!-- <meta charset=koi8-r> --><META Charset = 'latin1'>\x93", "\xe2\x80\x9c"},
+        {"<metal charset=koi8-r>caf\xc3\xa9", "caf\xc3\xa9"},
         {"cut off \xe2\x80", "cut off \xc3\xa2\xc2\x80"},
         {"<!DOCTYPE html [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><p>text &b;", NULL},
         {"<b>a</b> <i>b</i>", "a b"},
@@ -456,6 +463,8 @@ static void test_json_lines_give_a_document_each(void **state)
                         "\"text\": \"\\u00e9\"}\r\n"
                         "{\"text\": \"\"}");
     expect("a.jsonl", "one\ntwo\x1e\xc3\xa9\x1e\x1e");
+    put_text("big.jsonl", "{\"id\": 18446744073709551615, \"text\": \"big\"}\n");
+    expect("big.jsonl", "big\x1e");
     put_text("b.ndjson", "{\"body\": \"b\", \"text\": \"t\"}\n");
     expect_options("b.ndjson", &(fr_source_options){.text_key = (char[]){"body"}}, "b\x1e");
 }
@@ -478,7 +487,7 @@ static void test_a_bad_record_names_file_and_line(void **state)
         {"{\"text\": \"unclosed}", "not JSON"},
         {"[1, 2]", "found an array, expected an object"},
         {"{\"Text\": \"x\"}", "no \"text\" in this record"},
-        {"{\"text\": 5}", "\"text\" is an integer, expected a string"},
+        {"{\"text\": 5}", "\"text\" is a number, expected a string"},
         {"{\"text\": null}", "\"text\" is null"},
         {"{\"text\": \"\xff\"}", "not JSON"},
     };
