@@ -24,11 +24,14 @@ static const char *const ignored[] = {
     "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
     "bad_words_ids", "num_return_sequences", "output_scores", "return_dict_in_generate",
     "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
-    "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", NULL};
+    "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens",
+    /* notes of other programs that published folders carry */
+    "tf_legacy_loss", "transformers.js_config", "unsloth_version", "unsloth_fixed", NULL};
 
 /* Fields that would change it; harmless while false, zero or empty. */
-static const char *const refused[] = {"quantization_config", "auto_map",     "is_encoder_decoder",
-                                      "add_cross_attention", "pruned_heads", NULL};
+static const char *const refused[] = {
+    "quantization_config", "auto_map",         "is_encoder_decoder", "add_cross_attention",
+    "pruned_heads",        "rope_interleaved", "use_mrope",          NULL};
 
 static bool listed(const char *const *names, const char *name)
 {
@@ -215,7 +218,7 @@ fr_status fr_config_require(const json_t *json, const char *const *names, const 
                             fr_error *error)
 {
     for (; *names; names++)
-        if (!json_object_get(json, *names))
+        if (!json_object_get(json, *names) || json_is_null(json_object_get(json, *names)))
             return fr_fail_at(error, FR_BAD_INPUT, path, 0, "field '%s' is missing", *names);
     return FR_OK;
 }

@@ -161,6 +161,19 @@ static const fr_config_default rope_keys[] = {
 };
 enum { ROPE_KEYS = sizeof rope_keys / sizeof rope_keys[0] };
 
+/* What a type cannot be without; the peer has no defaults for these either. */
+static fr_status check_rope_keys(const llama_config *c, const json_t *rope, const char *field,
+                                 const char *path, fr_error *error)
+{
+    static const char *const needed[] = {"factor", "low_freq_factor", "high_freq_factor"};
+    int count = c->rope.type == FR_ROPE_LLAMA3 ? 3 : c->rope.type == FR_ROPE_LINEAR ? 1 : 0;
+    for (int i = 0; i < count; i++)
+        if (!json_is_number(json_object_get(rope, needed[i])))
+            return fr_fail_at(error, FR_BAD_INPUT, path, 0, "%s: '%s' is missing", field,
+                              needed[i]);
+    return FR_OK;
+}
+
 static fr_status read_rope(llama_config *c, const json_t *rope, const char *field, const char *path,
                            fr_error *error)
 {
@@ -180,7 +193,7 @@ static fr_status read_rope(llama_config *c, const json_t *rope, const char *fiel
             fr_config_set(&fr_model_llama.base.options, c, option, value, path, error) != FR_OK)
             return fr_error_prefix(error, "%s", field);
     }
-    return FR_OK;
+    return check_rope_keys(c, rope, field, path, error);
 }
 
 /* Take the options of the table that are no fields of config.json out, and put the object in. */
@@ -469,7 +482,7 @@ static bool ignores_tensor(const char *name)
 }
 
 static const char *const extra_fields[] = {"rope_scaling", "rope_parameters", NULL};
-static const char *const ignored_fields[] = {"pretraining_tp", NULL};
+static const char *const ignored_fields[] = {"pretraining_tp", "is_llama_config", NULL};
 
 const fr_model_kind fr_model_llama = {
     .base = {"llama",

@@ -393,6 +393,15 @@ static void test_configurations_that_are_not_supported_are_refused_by_name(void 
         {"{\"model_type\":\"llama\"," SMALL_LLAMA
          ",\"rope_parameters\":{\"rope_type\":\"dynamic\"}}",
          "dynamic"},
+        {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}",
+         "rope_scaling: 'factor' is missing"},
+        {"{\"model_type\":\"llama\"," SMALL_LLAMA
+         ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"high_freq_factor\":4,"
+         "\"original_max_position_embeddings\":16}}",
+         "rope_scaling: 'low_freq_factor' is missing"},
+        {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"use_mrope\":true}", "use_mrope"},
+        {"{\"model_type\":\"gpt2\",\"vocab_size\":50,\"n_embd\":null,\"n_layer\":2,\"n_head\":2}",
+         "'n_embd' is missing"},
         {"{\"model_type\":\"llama\"," SMALL_LLAMA
          ",\"rope_parameters\":{\"partial_rotary_factor\":0.5}}",
          "partial_rotary_factor"},
@@ -456,6 +465,8 @@ static void test_fields_that_change_nothing_are_passed_over(void **state)
         "{\"model_type\":\"llama\"," SMALL_LLAMA
         ",\"_name_or_path\":\"x\",\"use_cache\":false,\"pretraining_tp\":2,\"unheard_of\":null,"
         "\"temperature\":2,\"quantization_config\":null,\"pruned_heads\":{},"
+        "\"use_mrope\":false,\"rope_interleaved\":false,\"is_llama_config\":true,"
+        "\"transformers.js_config\":{\"dtype\":\"q4\"},\"unsloth_fixed\":true,"
         "\"rope_scaling\":{\"rope_type\":\"default\"},\"eos_token_id\":[3,4]}");
     put("generation_config.json", "{\"eos_token_id\":[3,5],\"pad_token_id\":6}");
     fr_model *model;
