@@ -26,42 +26,45 @@ typedef struct fr_document {
     int64_t number;   /* of the document inside its file, from 0 */
 } fr_document;
 typedef struct fr_source_options {
-    char *text_key;       /* of JSON lines */
-    int64_t max_document; /* bytes; a longer file is cut at paragraph ends into documents of half to one and a half times this;
+    char *text_key; /* of JSON lines */
+    int64_t
+        max_document; /* bytes; a longer file is cut at paragraph ends into documents of half to one and a half times this;
                              0: 1/200 of all text, between 4 KiB and 32 KiB. Records of JSON lines are never cut. */
 } fr_source_options;
 typedef struct fr_source_counts {
-    int64_t files, documents, bytes;             /* read; bytes after unpacking */
-    int64_t binary, empty, hidden, unreadable;   /* left out inside folders */
+    int64_t files, documents, bytes;           /* read; bytes after unpacking */
+    int64_t binary, empty, hidden, unreadable; /* left out inside folders */
 } fr_source_counts;
 extern const fr_registry fr_sources; /* text, markdown, html, jsonl */
 /* `paths` must live as long as the source. */
-fr_status fr_source_open(fr_source **source, const char *const *paths, size_t count, const fr_source_options *options, fr_error *error);
-fr_status fr_source_next(fr_source *source, fr_document *document, fr_error *error); /* text NULL at the end */
+fr_status fr_source_open(fr_source **source, const char *const *paths, size_t count,
+                         const fr_source_options *options, fr_error *error);
+fr_status fr_source_next(fr_source *source, fr_document *document,
+                         fr_error *error); /* text NULL at the end */
 void fr_source_close(fr_source *source);
 void fr_source_get_counts(const fr_source *source, fr_source_counts *counts);
-double fr_source_progress(const fr_source *source);        /* 0..1, by bytes of the files */
-int64_t fr_source_max_document(const fr_source *source);   /* as given, or as chosen */
+double fr_source_progress(const fr_source *source);      /* 0..1, by bytes of the files */
+int64_t fr_source_max_document(const fr_source *source); /* as given, or as chosen */
 
 /* ---- preparing ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct fr_data_options {
     fr_source_options source;
     /* cleaning and filters (fr_filters names each) */
-    bool clean;                /* normalise line ends, drop control characters, collapse blank runs */
-    bool filter;               /* language-neutral quality heuristics, with their thresholds: */
-    int64_t min_bytes;         /* shorter documents are dropped */
-    double max_controls;       /* control characters, of all bytes */
-    double min_letters;        /* letters and digits, of characters that are not white space */
-    int64_t max_word;          /* ASCII bytes without white space */
+    bool clean;          /* normalise line ends, drop control characters, collapse blank runs */
+    bool filter;         /* language-neutral quality heuristics, with their thresholds: */
+    int64_t min_bytes;   /* shorter documents are dropped */
+    double max_controls; /* control characters, of all bytes */
+    double min_letters;  /* letters and digits, of characters that are not white space */
+    int64_t max_word;    /* ASCII bytes without white space */
     double max_repeated_lines; /* bytes in lines that came before in the document */
     double max_repeated_words; /* runs of five words that came before in the document */
     /* deduplication */
     bool exact, near;
-    double similarity;       /* Jaccard of 5-grams above which a near duplicate is dropped */
+    double similarity; /* Jaccard of 5-grams above which a near duplicate is dropped */
     /* split */
-    double held_out;         /* fraction of documents, by hash of (seed, content) */
-    int64_t held_out_max;    /* bytes of held-out text at most */
+    double held_out;      /* fraction of documents, by hash of (seed, content) */
+    int64_t held_out_max; /* bytes of held-out text at most */
     int64_t seed;
 } fr_data_options;
 extern const fr_option_table fr_data_option_table;
@@ -72,8 +75,8 @@ int64_t fr_data_vocabulary(int64_t bytes);
 
 /* One line of the report: why documents left. */
 typedef struct fr_data_drop {
-    char reason[32];    /* "near_duplicate", "too_short", ... */
-    char rule[96];      /* the threshold in words: "Jaccard >= 0.80" */
+    char reason[32]; /* "near_duplicate", "too_short", ... */
+    char rule[96];   /* the threshold in words: "Jaccard >= 0.80" */
     int64_t documents, bytes;
 } fr_data_drop;
 enum { FR_DATA_DROPS = 16 };
@@ -95,10 +98,13 @@ typedef void fr_progress_function(void *context, const char *what, double fracti
    text, for evaluation in bytes), report.json. `tokenizer` NULL: train one with `tokenizer_options` (vocabulary 0: chosen from
    the amount of text by fr_data_vocabulary). An existing folder must be empty. The folder appears complete or not at all, also when
    fr_interrupted() ends it with FR_INTERRUPTED. `report` may be NULL. */
-fr_status fr_data_prepare(const char *const *paths, size_t count, const char *folder, const fr_data_options *options,
-                          const fr_tokenizer *tokenizer, const fr_tokenizer_options *tokenizer_options,
-                          fr_progress_function *progress, void *context, fr_data_report *report, fr_error *error);
-void fr_data_report_write(const fr_data_report *report, bool json, fr_buffer *out); /* text table, or JSON */
+fr_status fr_data_prepare(const char *const *paths, size_t count, const char *folder,
+                          const fr_data_options *options, const fr_tokenizer *tokenizer,
+                          const fr_tokenizer_options *tokenizer_options,
+                          fr_progress_function *progress, void *context, fr_data_report *report,
+                          fr_error *error);
+void fr_data_report_write(const fr_data_report *report, bool json,
+                          fr_buffer *out); /* text table, or JSON */
 /* Read a report.json. */
 fr_status fr_data_report_read(const char *path, fr_data_report *report, fr_error *error);
 
@@ -119,17 +125,20 @@ int64_t fr_shard_document_begin(const fr_shard *shard, int64_t document);
 
 typedef struct fr_shard_writer fr_shard_writer;
 /* Ids are stored as uint16 when vocabulary <= 65536, else int32. */
-fr_status fr_shard_writer_open(fr_shard_writer **writer, const char *prefix, int64_t vocabulary, fr_error *error);
+fr_status fr_shard_writer_open(fr_shard_writer **writer, const char *prefix, int64_t vocabulary,
+                               fr_error *error);
 /* FR_WRONG_CALL for an id outside the vocabulary. */
-fr_status fr_shard_writer_add(fr_shard_writer *writer, const int32_t *ids, size_t count, fr_error *error); /* one document */
+fr_status fr_shard_writer_add(fr_shard_writer *writer, const int32_t *ids, size_t count,
+                              fr_error *error); /* one document */
 fr_status fr_shard_writer_commit(fr_shard_writer *writer, fr_error *error);
 void fr_shard_writer_abandon(fr_shard_writer *writer);
 
 /* ---- loader: rows of T + 1 tokens in a shuffled order ------------------------------------------------------------------------ */
 
 typedef struct fr_loader_options {
-    int64_t batch, length;   /* B rows of T positions */
-    bool cross_documents;    /* attention may cross document boundaries inside a row (no segments are made) */
+    int64_t batch, length; /* B rows of T positions */
+    bool
+        cross_documents; /* attention may cross document boundaries inside a row (no segments are made) */
     int64_t seed;
 } fr_loader_options;
 typedef struct fr_loader fr_loader;
@@ -142,14 +151,15 @@ typedef struct fr_loader fr_loader;
    do not end with one and the same token, the segment starts at the document's first token and the target before it is FR_IGNORE.
 
    Random access by row number; nothing is allocated after creation. One thread at a time. `shard` must outlive it. */
-fr_status fr_loader_create(fr_loader **loader, const fr_shard *shard, const fr_loader_options *options, fr_error *error);
+fr_status fr_loader_create(fr_loader **loader, const fr_shard *shard,
+                           const fr_loader_options *options, fr_error *error);
 void fr_loader_destroy(fr_loader *loader);
 int64_t fr_loader_rows_per_epoch(const fr_loader *loader); /* whole rows, at least 1 */
 /* The micro-batch with the given global number: rows number*B .. number*B + B-1. ids, targets and segments are (B, T) i32 host
    arrays of the caller; segments and positions may be NULL. With !cross_documents segments number the documents of a row from 0 and
    positions restart with each; with cross_documents all segments are 0 and positions 0..T-1. */
-fr_status fr_loader_get(fr_loader *loader, int64_t number, int32_t *ids, int32_t *targets, int32_t *segments, int32_t *positions,
-                        fr_error *error);
+fr_status fr_loader_get(fr_loader *loader, int64_t number, int32_t *ids, int32_t *targets,
+                        int32_t *segments, int32_t *positions, fr_error *error);
 
 #ifdef __cplusplus
 }

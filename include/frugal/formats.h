@@ -26,7 +26,8 @@ void fr_safetensors_close(fr_safetensors *file);
 size_t fr_safetensors_count(const fr_safetensors *file);
 const fr_safetensors_entry *fr_safetensors_at(const fr_safetensors *file, size_t index);
 const fr_safetensors_entry *fr_safetensors_find(const fr_safetensors *file, const char *name);
-const char *fr_safetensors_metadata(const fr_safetensors *file, const char *key); /* of __metadata__, NULL: none */
+const char *fr_safetensors_metadata(const fr_safetensors *file,
+                                    const char *key); /* of __metadata__, NULL: none */
 
 /* Writing: `count` tensors in order, those of larger elements first; metadata as NULL-terminated pairs key, value (may be NULL).
    Numbers are converted in chunks; the same tensors give the same bytes. */
@@ -37,8 +38,8 @@ typedef struct fr_safetensors_item {
     bool transposed;    /* an f32 matrix (a, b) is stored as (b, a) */
 } fr_safetensors_item;
 /* hash (may be NULL) receives XXH3 of the whole file. */
-fr_status fr_safetensors_write(const char *path, const fr_safetensors_item *items, size_t count, const char *const *metadata,
-                               uint64_t *hash, fr_error *error);
+fr_status fr_safetensors_write(const char *path, const fr_safetensors_item *items, size_t count,
+                               const char *const *metadata, uint64_t *hash, fr_error *error);
 
 /* ---- TensorBoard event files ------------------------------------------------------------------------------------------------- */
 
@@ -46,8 +47,10 @@ typedef struct fr_events fr_events;
 /* Appends to FOLDER/events.out.tfevents.TIME.HOST... ; a new file per process, as TensorBoard expects. Nothing is buffered past
    fr_events_flush. */
 fr_status fr_events_open(fr_events **events, const char *folder, fr_error *error);
-fr_status fr_events_scalar(fr_events *events, const char *tag, int64_t step, double wall_time, float value, fr_error *error);
-fr_status fr_events_text(fr_events *events, const char *tag, int64_t step, double wall_time, const char *text, fr_error *error);
+fr_status fr_events_scalar(fr_events *events, const char *tag, int64_t step, double wall_time,
+                           float value, fr_error *error);
+fr_status fr_events_text(fr_events *events, const char *tag, int64_t step, double wall_time,
+                         const char *text, fr_error *error);
 fr_status fr_events_flush(fr_events *events, fr_error *error);
 void fr_events_close(fr_events *events);
 

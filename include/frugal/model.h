@@ -39,18 +39,23 @@ typedef struct fr_linear_layer {
     fr_weight *weight;
     fr_parameter *bias; /* NULL: none */
 } fr_linear_layer;
-fr_tensor *fr_linear_layer_apply(fr_linear_layer *layer, fr_tape *tape, fr_tensor *x); /* (..., in) -> (..., out) */
+fr_tensor *fr_linear_layer_apply(fr_linear_layer *layer, fr_tape *tape,
+                                 fr_tensor *x); /* (..., in) -> (..., out) */
 
 /* ---- batches and caches -------------------------------------------------------------------------------------------------- */
 
 /* What a model reads and an objective compares with; tensors live on the tape or outside it. */
 typedef struct fr_batch {
-    fr_tensor *ids;       /* (B, T) i32 */
-    fr_tensor *positions; /* (B, T) i32, or NULL: 0..T-1; with a cache the places that follow what it holds */
-    fr_tensor *segments;  /* (B, T) i32 number of the document inside the row, or NULL: attention crosses documents */
-    fr_tensor *targets;   /* (B, T) i32, FR_IGNORE where there is none; NULL when only outputs are wanted */
-    fr_tensor *weights;   /* (B, T) f32 per-token loss weights, or NULL */
-    const int32_t *counts; /* B numbers 0..T on the host, or NULL: T each. Only with a cache: see there */
+    fr_tensor *ids; /* (B, T) i32 */
+    fr_tensor *
+        positions; /* (B, T) i32, or NULL: 0..T-1; with a cache the places that follow what it holds */
+    fr_tensor *
+        segments; /* (B, T) i32 number of the document inside the row, or NULL: attention crosses documents */
+    fr_tensor
+        *targets; /* (B, T) i32, FR_IGNORE where there is none; NULL when only outputs are wanted */
+    fr_tensor *weights; /* (B, T) f32 per-token loss weights, or NULL */
+    const int32_t
+        *counts; /* B numbers 0..T on the host, or NULL: T each. Only with a cache: see there */
 } fr_batch;
 
 /* Keys and values of what was read before, contiguous per row; rows may have different lengths. For NO_GRAD tapes, without
@@ -75,13 +80,17 @@ typedef struct fr_model fr_model;
 struct json_t; /* jansson */
 
 typedef struct fr_model_kind {
-    fr_kind base;                      /* options: the configuration, fields named as in config.json */
-    const char *const *model_types;    /* config.json "model_type" values that this file reads, NULL-terminated */
-    const char *const *extra_fields;   /* fields of config.json that read_config reads itself, NULL-terminated */
-    const char *const *ignored_fields; /* fields that do not change the result (besides those of every model) */
+    fr_kind base; /* options: the configuration, fields named as in config.json */
+    const char *const
+        *model_types; /* config.json "model_type" values that this file reads, NULL-terminated */
+    const char *const
+        *extra_fields; /* fields of config.json that read_config reads itself, NULL-terminated */
+    const char *const
+        *ignored_fields; /* fields that do not change the result (besides those of every model) */
     /* Finish `config` from config.json, whose fields of the table were read already: defaults by model_type, the extra fields,
        refusal by name of what is not supported. Fields that no list names are refused before. */
-    fr_status (*read_config)(void *config, const struct json_t *json, const char *path, fr_error *error);
+    fr_status (*read_config)(void *config, const struct json_t *json, const char *path,
+                             fr_error *error);
     /* Write the fields into a config.json object. */
     fr_status (*write_config)(const void *config, struct json_t *json, fr_error *error);
     /* Check the configuration and declare the parameters with fr_model_add_parameter and fr_model_add_linear. */
@@ -89,46 +98,51 @@ typedef struct fr_model_kind {
     /* ids -> hidden states after the final norm, (B, T, C). cache may be NULL; it is appended to. */
     fr_tensor *(*hidden)(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache);
     void (*destroy)(fr_model *model); /* frees model->own */
-    const char *prefix;               /* of parameter names, which files may leave out: "transformer.", "model." */
+    const char
+        *prefix; /* of parameter names, which files may leave out: "transformer.", "model." */
     /* True for a matrix that files hold as (in, out): GPT-2's Conv1D layers. NULL: none. */
     bool (*stored_transposed)(const fr_parameter *parameter);
-    bool (*ignores_tensor)(const char *name); /* of a file: tables that the model makes itself. NULL: none */
+    bool (*ignores_tensor)(
+        const char *name); /* of a file: tables that the model makes itself. NULL: none */
 } fr_model_kind;
 
 struct fr_model {
     const fr_model_kind *kind;
-    void *config;               /* the kind's options struct */
-    fr_parameter **parameters;  /* in the order of declaration, which is the order of everything (init, files, state) */
+    void *config; /* the kind's options struct */
+    fr_parameter **
+        parameters; /* in the order of declaration, which is the order of everything (init, files, state) */
     size_t parameter_count;
-    fr_linear_layer **linears;  /* every linear layer, in the order of declaration */
+    fr_linear_layer **linears; /* every linear layer, in the order of declaration */
     size_t linear_count;
     /* what decoding and objectives need to know, filled by build: */
     int64_t vocabulary, width, layers, heads, kv_heads, head_dim;
     int64_t max_positions; /* the context the model was made for; GPT-2 cannot read beyond it */
-    fr_parameter *head;         /* (V, C) output matrix: the embedding when tied */
-    int64_t eos, bos, pad;      /* -1: none */
-    int64_t end_ids[16];        /* every id that ends a text: eos, and what the folder lists besides it */
+    fr_parameter *head;    /* (V, C) output matrix: the embedding when tied */
+    int64_t eos, bos, pad; /* -1: none */
+    int64_t end_ids[16]; /* every id that ends a text: eos, and what the folder lists besides it */
     size_t end_count;
-    bool shapes_only;           /* parameters have no data: for plans */
-    bool recompute;             /* hidden() puts each layer into fr_recompute */
-    void *own;                  /* the kind's layers */
+    bool shapes_only; /* parameters have no data: for plans */
+    bool recompute;   /* hidden() puts each layer into fr_recompute */
+    void *own;        /* the kind's layers */
 };
 
 extern const fr_registry fr_models; /* gpt2, llama */
 
 /* A new model with random weights drawn from (seed, init, number of the parameter, element). `config` is copied (strings too).
    shapes_only: parameters without data. */
-fr_status fr_model_create(fr_model **model, const fr_model_kind *kind, const void *config, uint64_t seed, bool shapes_only,
-                          fr_error *error);
+fr_status fr_model_create(fr_model **model, const fr_model_kind *kind, const void *config,
+                          uint64_t seed, bool shapes_only, fr_error *error);
 void fr_model_destroy(fr_model *model);
 /* The configuration in a recipe's section `model: {kind: llama, hidden_size: 256, ...}`; NULL: the defaults of `llama`. Change
    fields with fr_options_set(&kind->base.options, config, ...). Freed with fr_model_config_free. */
-fr_status fr_model_config_read(const fr_section *section, const fr_model_kind **kind, void **config, fr_error *error);
+fr_status fr_model_config_read(const fr_section *section, const fr_model_kind **kind, void **config,
+                               fr_error *error);
 void fr_model_config_free(const fr_model_kind *kind, void *config);
 /* A new model from a recipe's section. `vocabulary` (0: the section must say) fills a vocab_size that the section leaves at 0, and
    must fit into one that it gives; `end_of_text` (-1: none) fills bos_token_id and eos_token_id where the section has none. */
-fr_status fr_model_create_from_section(fr_model **model, const fr_section *section, int64_t vocabulary, int64_t end_of_text,
-                                       uint64_t seed, bool shapes_only, fr_error *error);
+fr_status fr_model_create_from_section(fr_model **model, const fr_section *section,
+                                       int64_t vocabulary, int64_t end_of_text, uint64_t seed,
+                                       bool shapes_only, fr_error *error);
 /* From a Hugging Face folder. Missing, unexpected and mis-shaped tensors are named; unknown architectures and configuration
    fields that change the result are refused by name. Weights are converted to f32. */
 fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error);
@@ -137,26 +151,32 @@ fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error);
 fr_status fr_model_save(const fr_model *model, const char *folder, fr_dtype dtype, fr_error *error);
 
 /* For kinds: declare a parameter. init_std as in fr_parameter. Returns NULL on error (error->status says which). */
-fr_parameter *fr_model_add_parameter(fr_model *model, const char *name, int rank, const int64_t *shape, const fr_axis *axes,
-                                     bool matrix, float init_std, fr_error *error);
+fr_parameter *fr_model_add_parameter(fr_model *model, const char *name, int rank,
+                                     const int64_t *shape, const fr_axis *axes, bool matrix,
+                                     float init_std, fr_error *error);
 /* Declare a linear layer (out, in) and its bias: parameters NAME.weight and NAME.bias. Returns NULL on error. */
-fr_linear_layer *fr_model_add_linear(fr_model *model, const char *name, int64_t out, fr_axis out_axis, int64_t in, fr_axis in_axis,
-                                     bool bias, float init_std, fr_error *error);
-fr_parameter *fr_model_parameter(const fr_model *model, const char *name); /* NULL: none of that name */
-int64_t fr_model_parameter_total(const fr_model *model);                   /* number of weights; tied ones once */
+fr_linear_layer *fr_model_add_linear(fr_model *model, const char *name, int64_t out,
+                                     fr_axis out_axis, int64_t in, fr_axis in_axis, bool bias,
+                                     float init_std, fr_error *error);
+fr_parameter *fr_model_parameter(const fr_model *model,
+                                 const char *name);      /* NULL: none of that name */
+int64_t fr_model_parameter_total(const fr_model *model); /* number of weights; tied ones once */
 /* Allocate gradients (kind GRADIENTS) for parameters that train; zero them. */
 fr_status fr_model_create_gradients(fr_model *model, fr_error *error);
 void fr_model_zero_gradients(fr_model *model);
 /* Register "model.NAME" for every parameter. */
 fr_status fr_model_state(fr_model *model, fr_state *state, fr_error *error);
 
-fr_tensor *fr_model_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache); /* (B, T, C) */
-fr_tensor *fr_model_logits(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache); /* (B, T, V) */
+fr_tensor *fr_model_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch,
+                           fr_cache *cache); /* (B, T, C) */
+fr_tensor *fr_model_logits(fr_model *model, fr_tape *tape, const fr_batch *batch,
+                           fr_cache *cache); /* (B, T, V) */
 
 /* `rows` sequences of at most `capacity` positions each; f32. */
 fr_cache *fr_cache_create(const fr_model *model, int64_t rows, int64_t capacity, fr_error *error);
 void fr_cache_destroy(fr_cache *cache);
-size_t fr_cache_bytes(const fr_model *model, int64_t rows, int64_t capacity); /* what it would take */
+size_t fr_cache_bytes(const fr_model *model, int64_t rows,
+                      int64_t capacity); /* what it would take */
 void fr_cache_clear(fr_cache *cache);
 int64_t fr_cache_rows(const fr_cache *cache);
 int64_t fr_cache_capacity(const fr_cache *cache);
@@ -167,7 +187,8 @@ void fr_cache_truncate(fr_cache *cache, int64_t row, int64_t length);
 fr_status fr_cache_select(fr_cache *cache, const int64_t *rows, int64_t count, fr_error *error);
 /* Row `to_row` of `to` becomes a copy of row `from_row` of another cache of the same model: a prompt is read alone (so that what it
    gives does not depend on its neighbours), or once for several samples, and then joins a batch. */
-fr_status fr_cache_copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, int64_t from_row, fr_error *error);
+fr_status fr_cache_copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, int64_t from_row,
+                            fr_error *error);
 
 #ifdef __cplusplus
 }

@@ -41,7 +41,8 @@ fr_tensor *fr_swiglu(fr_tape *tape, fr_tensor *gate, fr_tensor *up); /* silu(gat
 fr_tensor *fr_dropout(fr_tape *tape, fr_tensor *x, float p);
 
 /* ---- norms over the last axis ---- */
-fr_tensor *fr_layer_norm(fr_tape *tape, fr_tensor *x, fr_tensor *weight, fr_tensor *bias, float eps); /* bias may be NULL */
+fr_tensor *fr_layer_norm(fr_tape *tape, fr_tensor *x, fr_tensor *weight, fr_tensor *bias,
+                         float eps); /* bias may be NULL */
 fr_tensor *fr_rms_norm(fr_tape *tape, fr_tensor *x, fr_tensor *weight, float eps);
 fr_tensor *fr_softmax(fr_tape *tape, fr_tensor *x);
 fr_tensor *fr_log_softmax(fr_tape *tape, fr_tensor *x);
@@ -50,36 +51,40 @@ fr_tensor *fr_log_softmax(fr_tape *tape, fr_tensor *x);
 /* Rotary embedding, half-rotated layout (Hugging Face's): for each head pairs (i, i + R/2) for i < R/2 turn by
    positions * inverse_frequency[i]; R = 2 * count of inverse_frequency <= D, the rest of the head passes through; results are
    scaled by `scaling` (YaRN; 1 otherwise). x (B, T, H*D), positions (B, T) i32 or NULL for 0..T-1, inverse_frequency (R/2). */
-fr_tensor *fr_rope(fr_tape *tape, fr_tensor *x, fr_tensor *positions, fr_tensor *inverse_frequency, int heads, float scaling);
+fr_tensor *fr_rope(fr_tape *tape, fr_tensor *x, fr_tensor *positions, fr_tensor *inverse_frequency,
+                   int heads, float scaling);
 
 /* ---- attention ---- */
 typedef struct fr_attention_options {
-    int heads;             /* H query heads */
-    int kv_heads;          /* divides heads */
-    float scale;           /* of the scores; 0: 1 / sqrt(D) */
-    bool causal;           /* query t (absolute position past + t) sees keys j <= past + t; past = lengths[b] - T, or S - T */
-    int window;            /* > 0: also j > past + t - window (causal) or |past + t - j| < window */
-    fr_tensor *segments;   /* (B, T) i32 or NULL: with S == T, only keys of the query's own segment (packed documents) */
-    fr_tensor *lengths;    /* (B) i32 or NULL: how many of the S keys of a row exist */
-    fr_tensor *alibi;      /* (H) f32 slopes or NULL: score -= slope * distance; no gradient */
+    int heads;    /* H query heads */
+    int kv_heads; /* divides heads */
+    float scale;  /* of the scores; 0: 1 / sqrt(D) */
+    bool
+        causal; /* query t (absolute position past + t) sees keys j <= past + t; past = lengths[b] - T, or S - T */
+    int window; /* > 0: also j > past + t - window (causal) or |past + t - j| < window */
+    fr_tensor *
+        segments; /* (B, T) i32 or NULL: with S == T, only keys of the query's own segment (packed documents) */
+    fr_tensor *lengths; /* (B) i32 or NULL: how many of the S keys of a row exist */
+    fr_tensor *alibi;   /* (H) f32 slopes or NULL: score -= slope * distance; no gradient */
 } fr_attention_options;
 /* softmax(q k^T * scale + masks) v without ever holding T x S scores. q (B, T, H*D), k and v (B, S, Hkv*D) -> (B, T, H*D).
    A query that sees no key gets zeros. log_sum_exp, when not NULL, receives (B, H, T) f32 (no gradient flows into it), so
    that partial results over parts of the keys can be merged. */
-fr_tensor *fr_attention(fr_tape *tape, fr_tensor *q, fr_tensor *k, fr_tensor *v, const fr_attention_options *options,
-                        fr_tensor **log_sum_exp);
+fr_tensor *fr_attention(fr_tape *tape, fr_tensor *q, fr_tensor *k, fr_tensor *v,
+                        const fr_attention_options *options, fr_tensor **log_sum_exp);
 
 /* ---- losses ---- */
 enum { FR_IGNORE = -100 };
 /* sum over rows i with targets[i] != FR_IGNORE of scale * weight[i] * -log softmax(logits[i])[targets[i]] -> (1).
    logits (..., V), targets (...) i32, weights (...) f32 or NULL. per_row, when not NULL, receives (...) f32 with the unscaled,
    unweighted loss of each row (0 for ignored ones; no gradient). */
-fr_tensor *fr_cross_entropy(fr_tape *tape, fr_tensor *logits, fr_tensor *targets, fr_tensor *weights, float scale,
-                            fr_tensor **per_row);
+fr_tensor *fr_cross_entropy(fr_tape *tape, fr_tensor *logits, fr_tensor *targets,
+                            fr_tensor *weights, float scale, fr_tensor **per_row);
 /* The same with logits = x weight^T + bias, made and consumed in chunks: (N, V) never exists. x (..., C), weight (V, C),
    bias (V) or NULL. On a recording tape the gradients are computed in the same pass. */
-fr_tensor *fr_linear_cross_entropy(fr_tape *tape, fr_tensor *x, fr_tensor *weight, fr_tensor *bias, fr_tensor *targets,
-                                   fr_tensor *weights, float scale, fr_tensor **per_row);
+fr_tensor *fr_linear_cross_entropy(fr_tape *tape, fr_tensor *x, fr_tensor *weight, fr_tensor *bias,
+                                   fr_tensor *targets, fr_tensor *weights, float scale,
+                                   fr_tensor **per_row);
 
 /* ---- shapes ---- */
 /* One extent may be -1. Shares the data. */
@@ -90,8 +95,8 @@ fr_tensor *fr_concat(fr_tape *tape, fr_tensor *const *parts, int count, int axis
 fr_tensor *fr_transpose(fr_tape *tape, fr_tensor *x, int axis_a, int axis_b);
 
 /* ---- reductions ---- */
-fr_tensor *fr_sum(fr_tape *tape, fr_tensor *x);               /* all elements -> (1) */
-fr_tensor *fr_mean(fr_tape *tape, fr_tensor *x);              /* all elements -> (1) */
+fr_tensor *fr_sum(fr_tape *tape, fr_tensor *x);                /* all elements -> (1) */
+fr_tensor *fr_mean(fr_tape *tape, fr_tensor *x);               /* all elements -> (1) */
 fr_tensor *fr_sum_axis(fr_tape *tape, fr_tensor *x, int axis); /* drops the axis */
 fr_tensor *fr_mean_axis(fr_tape *tape, fr_tensor *x, int axis);
 

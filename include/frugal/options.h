@@ -37,11 +37,12 @@ typedef struct fr_floats {
 typedef struct fr_option {
     const char *name;
     fr_option_type type;
-    size_t offset;               /* offsetof the field in the options struct */
-    const char *unit;            /* "steps", "tokens", "1/step"; NULL for none */
-    double minimum, maximum;     /* both included; both 0: no range. The default is allowed even outside (-1 or NaN: "chosen") */
-    const char *const *choices;  /* for FR_OPTION_CHOICE, NULL-terminated */
-    const char *help;            /* one sentence */
+    size_t offset;    /* offsetof the field in the options struct */
+    const char *unit; /* "steps", "tokens", "1/step"; NULL for none */
+    double minimum,
+        maximum; /* both included; both 0: no range. The default is allowed even outside (-1 or NaN: "chosen") */
+    const char *const *choices; /* for FR_OPTION_CHOICE, NULL-terminated */
+    const char *help;           /* one sentence */
 } fr_option;
 
 /* A set of options: what a section of a recipe may hold. */
@@ -72,7 +73,8 @@ typedef struct fr_registry {
 /* The entry of that name, or NULL. */
 const fr_kind *fr_registry_find(const fr_registry *registry, const char *name);
 /* The same, but a miss fills the error: "unknown optimizer 'adamv'; did you mean 'adamw'? (known: ...)". */
-const fr_kind *fr_registry_require(const fr_registry *registry, const char *name, const char *file, long line, fr_error *error);
+const fr_kind *fr_registry_require(const fr_registry *registry, const char *name, const char *file,
+                                   long line, fr_error *error);
 /* Nearest of `count` names by edit distance (insert, delete, replace, swap of neighbours; case and '-' against '_' do not count),
    NULL when none is near. */
 const char *fr_nearest_name(const char *name, const char *const *names, size_t count);
@@ -88,12 +90,14 @@ typedef struct fr_recipe fr_recipe;
 typedef struct fr_section fr_section; /* a mapping inside a recipe; lives as long as the recipe */
 
 fr_status fr_recipe_load(fr_recipe **recipe, const char *path, fr_error *error);
-fr_status fr_recipe_parse(fr_recipe **recipe, const char *text, size_t size, const char *name, fr_error *error);
+fr_status fr_recipe_parse(fr_recipe **recipe, const char *text, size_t size, const char *name,
+                          fr_error *error);
 fr_status fr_recipe_create(fr_recipe **recipe, fr_error *error); /* an empty one */
 void fr_recipe_free(fr_recipe *recipe);
 /* Set "section.key" = value as from the command line, creating sections on the way; a number in the key picks from a list
    ("phases.0.steps"). The value is taken literally, except that [...] and "..." are read as YAML. */
-fr_status fr_recipe_set(fr_recipe *recipe, const char *dotted_key, const char *value, fr_error *error);
+fr_status fr_recipe_set(fr_recipe *recipe, const char *dotted_key, const char *value,
+                        fr_error *error);
 /* A word "a.b=c" of the command line. */
 fr_status fr_recipe_set_word(fr_recipe *recipe, const char *word, fr_error *error);
 
@@ -106,29 +110,35 @@ const fr_section *fr_recipe_section_at(const fr_recipe *recipe, const char *name
    error with file, line, what was found, what was expected and the nearest key. The key `kind` is skipped when
    `has_kind`; keys that are nested mappings are refused unless listed in `nested` (NULL-terminated, may be NULL), which are left
    to fr_section_child. On failure the struct is empty again: nothing to free. */
-fr_status fr_options_read(const fr_option_table *table, void *options, const fr_section *section, bool has_kind,
-                          const char *const *nested, fr_error *error);
+fr_status fr_options_read(const fr_option_table *table, void *options, const fr_section *section,
+                          bool has_kind, const char *const *nested, fr_error *error);
 /* Set one option from text, with the same checks ("--max-tokens 5" of the command line). For a list, [a, b] replaces it and
    anything else is added to it. */
-fr_status fr_options_set(const fr_option_table *table, void *options, const char *name, const char *value, fr_error *error);
+fr_status fr_options_set(const fr_option_table *table, void *options, const char *name,
+                         const char *value, fr_error *error);
 /* Free the strings and lists in a struct. */
 void fr_options_free(const fr_option_table *table, void *options);
 /* The section's `kind`, looked up in `registry`; `fallback` when the section or the key is absent. NULL on error. */
-const fr_kind *fr_section_kind(const fr_section *section, const fr_registry *registry, const char *fallback, fr_error *error);
+const fr_kind *fr_section_kind(const fr_section *section, const fr_registry *registry,
+                               const char *fallback, fr_error *error);
 /* A nested section: model.attention; NULL when absent. */
 const fr_section *fr_section_child(const fr_section *section, const char *name);
 /* Error if a top-level section of the recipe is not in `known` (NULL-terminated): names the nearest. */
-fr_status fr_recipe_check_sections(const fr_recipe *recipe, const char *const *known, fr_error *error);
+fr_status fr_recipe_check_sections(const fr_recipe *recipe, const char *const *known,
+                                   fr_error *error);
 
 /* Append a struct as YAML under `indent` spaces, every key with its value: the resolved recipe. Reading it gives the same
    struct, bit for bit. */
-void fr_options_write_yaml(const fr_option_table *table, const void *options, int indent, fr_buffer *out);
+void fr_options_write_yaml(const fr_option_table *table, const void *options, int indent,
+                           fr_buffer *out);
 /* Append the value of one option, as it stands in YAML. */
 void fr_option_write_value(const fr_option *option, const void *options, fr_buffer *out);
 /* Append "number, 0 to 1, in steps; default 0.5": type, range, unit and default in words. */
 void fr_option_describe(const fr_option_table *table, const fr_option *option, fr_buffer *out);
-/* Append all options with their descriptions and help as text for the terminal, or as a Markdown table. */
-void fr_options_write_help(const fr_option_table *table, bool markdown, fr_buffer *out);
+/* Append all options (or `only` one of them, when it is not NULL) with their descriptions and help as text for the terminal, or as a
+   Markdown table. */
+void fr_options_write_help(const fr_option_table *table, const fr_option *only, bool markdown,
+                           fr_buffer *out);
 /* The option of that name, or NULL. */
 const fr_option *fr_option_find(const fr_option_table *table, const char *name);
 

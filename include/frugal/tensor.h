@@ -37,12 +37,16 @@ typedef struct fr_tensor {
     fr_dtype dtype;
     int rank;
     int64_t shape[FR_MAX_RANK];
-    bool requires_grad;     /* a gradient is wanted for this tensor (set for parameters, and for inputs by the caller) */
-    struct fr_tensor *grad; /* same shape, f32; NULL until backward reaches it (parameters: allocated by their owner) */
-    fr_node *node;          /* what made it; NULL for parameters, inputs and constants */
-    void *data;             /* NULL on a shape-only tape */
-    fr_tape *tape;          /* whose arena holds it; NULL: outside any tape, which is what makes it a parameter or constant */
-    bool keeps_grad;        /* set by the caller: the gradient of an operator's result stays readable after backward */
+    bool
+        requires_grad; /* a gradient is wanted for this tensor (set for parameters, and for inputs by the caller) */
+    struct fr_tensor *
+        grad; /* same shape, f32; NULL until backward reaches it (parameters: allocated by their owner) */
+    fr_node *node; /* what made it; NULL for parameters, inputs and constants */
+    void *data;    /* NULL on a shape-only tape */
+    fr_tape *
+        tape; /* whose arena holds it; NULL: outside any tape, which is what makes it a parameter or constant */
+    bool
+        keeps_grad; /* set by the caller: the gradient of an operator's result stays readable after backward */
 } fr_tensor;
 
 /* A tensor outside any tape (parameters, optimizer state, buffers): zeroed, freed with fr_tensor_free. NULL: no memory. */
@@ -78,11 +82,14 @@ typedef enum fr_axis {
 const char *fr_axis_name(fr_axis axis);
 
 typedef struct fr_parameter {
-    char *name;        /* Hugging Face's: "model.layers.0.mlp.up_proj.weight" */
-    fr_tensor *value;  /* requires_grad says whether it trains; value->grad is its gradient (NULL until asked for) */
+    char *name; /* Hugging Face's: "model.layers.0.mlp.up_proj.weight" */
+    fr_tensor *
+        value; /* requires_grad says whether it trains; value->grad is its gradient (NULL until asked for) */
     fr_axis axes[FR_MAX_RANK];
-    bool matrix;       /* a linear layer's matrix (not an embedding, norm or bias): what Muon and weight decay go for */
-    float init_std;    /* the standard deviation it was drawn with, or -1 for "all ones", 0 for zeros */
+    bool
+        matrix; /* a linear layer's matrix (not an embedding, norm or bias): what Muon and weight decay go for */
+    float
+        init_std; /* the standard deviation it was drawn with, or -1 for "all ones", 0 for zeros */
 } fr_parameter;
 
 /* ---- the tape ------------------------------------------------------------------------------------------------------- */
@@ -97,7 +104,8 @@ typedef struct fr_tape_options {
     fr_tape_mode mode;
     bool shape_only; /* count, do not compute */
     bool training;   /* dropout is active */
-    uint64_t seed;   /* for dropout: keyed by (seed, dropout, step, number of the call on this tape) */
+    uint64_t
+        seed; /* for dropout: keyed by (seed, dropout, step, number of the call on this tape) */
 } fr_tape_options;
 
 fr_tape *fr_tape_create(const fr_tape_options *options, fr_error *error);
@@ -119,7 +127,8 @@ bool fr_tape_is_training(const fr_tape *tape); /* dropout is active */
 /* A tensor in the tape's arena, contents undefined (the caller fills the host view). */
 fr_tensor *fr_tape_tensor(fr_tape *tape, fr_dtype dtype, int rank, const int64_t *shape);
 /* A copy of host numbers in the tape's arena. */
-fr_tensor *fr_tape_input(fr_tape *tape, fr_dtype dtype, int rank, const int64_t *shape, const void *numbers);
+fr_tensor *fr_tape_input(fr_tape *tape, fr_dtype dtype, int rank, const int64_t *shape,
+                         const void *numbers);
 
 /* Run the tape backwards from `loss` (one element) with d loss = scale. Gradients are ADDED into parameters' grad (those whose
    grad is not NULL and that train) and into the grad of inputs, which the first call makes. The gradient of an operator's
@@ -129,13 +138,16 @@ fr_tensor *fr_tape_input(fr_tape *tape, fr_dtype dtype, int rank, const int64_t 
    on there. Gradients live until the reset of the tape whose backward made them. */
 fr_status fr_tape_backward(fr_tape *tape, fr_tensor *loss, float scale, fr_error *error);
 /* The same from a tensor of any shape with an upstream gradient (f32, same shape, may live anywhere). */
-fr_status fr_tape_backward_from(fr_tape *tape, fr_tensor *output, const fr_tensor *gradient, fr_error *error);
+fr_status fr_tape_backward_from(fr_tape *tape, fr_tensor *output, const fr_tensor *gradient,
+                                fr_error *error);
 
 /* Activation checkpointing: call `function` on `inputs` keeping only inputs and outputs; backward runs it again. The function
    must be pure (same inputs, same operators) and make its result itself. Returns it. context must live until backward is
    done. On a NO_GRAD tape too all but the result is given back at once. The function's other tensors end when it returns. */
-typedef fr_tensor *fr_tape_function(fr_tape *tape, fr_tensor *const *inputs, int count, void *context);
-fr_tensor *fr_recompute(fr_tape *tape, fr_tape_function *function, fr_tensor *const *inputs, int count, void *context);
+typedef fr_tensor *fr_tape_function(fr_tape *tape, fr_tensor *const *inputs, int count,
+                                    void *context);
+fr_tensor *fr_recompute(fr_tape *tape, fr_tape_function *function, fr_tensor *const *inputs,
+                        int count, void *context);
 
 /* ---- costs ----------------------------------------------------------------------------------------------------------- */
 
@@ -157,11 +169,14 @@ size_t fr_tape_peak_bytes(const fr_tape *tape);
    pattern (fnmatch) covers; an intervener may return another tensor of the same tape (any length) to use instead. Observers are
    not called on a shape-only tape, nor when fr_recompute runs a function again. */
 typedef void fr_tap_observer(void *context, const char *name, const fr_tensor *value);
-typedef fr_tensor *fr_tap_intervener(void *context, fr_tape *tape, const char *name, fr_tensor *value);
+typedef fr_tensor *fr_tap_intervener(void *context, fr_tape *tape, const char *name,
+                                     fr_tensor *value);
 fr_tensor *fr_tap(fr_tape *tape, fr_tensor *value, const char *name_format, ...) FR_PRINTF(3, 4);
 /* Stay until fr_tape_clear_taps; `pattern` must live as long. */
-fr_status fr_tape_observe(fr_tape *tape, const char *pattern, fr_tap_observer *observer, void *context, fr_error *error);
-fr_status fr_tape_intervene(fr_tape *tape, const char *pattern, fr_tap_intervener *intervener, void *context, fr_error *error);
+fr_status fr_tape_observe(fr_tape *tape, const char *pattern, fr_tap_observer *observer,
+                          void *context, fr_error *error);
+fr_status fr_tape_intervene(fr_tape *tape, const char *pattern, fr_tap_intervener *intervener,
+                            void *context, fr_error *error);
 void fr_tape_clear_taps(fr_tape *tape);
 /* True when the tensor holds a NaN or an infinity. */
 bool fr_tensor_has_nonfinite(const fr_tensor *tensor);
@@ -183,9 +198,12 @@ typedef struct fr_state_entry {
 } fr_state_entry;
 fr_state *fr_state_create(void);
 void fr_state_destroy(fr_state *state);
-fr_status fr_state_tensor(fr_state *state, fr_tensor *tensor, fr_error *error, const char *name_format, ...) FR_PRINTF(4, 5);
-fr_status fr_state_i64(fr_state *state, int64_t *values, size_t count, fr_error *error, const char *name_format, ...) FR_PRINTF(5, 6);
-fr_status fr_state_f64(fr_state *state, double *values, size_t count, fr_error *error, const char *name_format, ...) FR_PRINTF(5, 6);
+fr_status fr_state_tensor(fr_state *state, fr_tensor *tensor, fr_error *error,
+                          const char *name_format, ...) FR_PRINTF(4, 5);
+fr_status fr_state_i64(fr_state *state, int64_t *values, size_t count, fr_error *error,
+                       const char *name_format, ...) FR_PRINTF(5, 6);
+fr_status fr_state_f64(fr_state *state, double *values, size_t count, fr_error *error,
+                       const char *name_format, ...) FR_PRINTF(5, 6);
 size_t fr_state_count(const fr_state *state);
 const fr_state_entry *fr_state_at(const fr_state *state, size_t index);
 

@@ -26,12 +26,14 @@ fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error
 void fr_tokenizer_free(fr_tokenizer *tokenizer);
 /* Write tokenizer.json and tokenizer_config.json (with the given context length) into a folder: what was loaded, byte for byte but for
    model_max_length, so that transformers' AutoTokenizer gives the same ids. */
-fr_status fr_tokenizer_save(const fr_tokenizer *tokenizer, const char *folder, int64_t max_length, fr_error *error);
+fr_status fr_tokenizer_save(const fr_tokenizer *tokenizer, const char *folder, int64_t max_length,
+                            fr_error *error);
 /* One of the ids 0..255, nothing to learn; plus the end-of-text token as id 256. */
 fr_status fr_tokenizer_create_bytes(fr_tokenizer **tokenizer, fr_error *error);
 
 typedef struct fr_tokenizer_options {
-    int64_t vocabulary; /* entries including the 256 bytes and the special tokens; 0: let the caller's rule choose */
+    int64_t
+        vocabulary; /* entries including the 256 bytes and the special tokens; 0: let the caller's rule choose */
     int pattern;        /* index into fr_tokenizer_patterns */
     int64_t sample;     /* bytes of text to learn from at most */
     int64_t min_count;  /* a pair seen less often is not merged */
@@ -41,36 +43,42 @@ typedef struct fr_tokenizer_options {
 extern const char *const fr_tokenizer_patterns[];
 void fr_tokenizer_options_defaults(void *options);
 
-
 /* Gives the next document: FR_OK with *text NULL at the end. The text stays valid until the next call. */
 typedef fr_status fr_text_next(void *context, const char **text, size_t *size, fr_error *error);
 /* Byte-level BPE: deterministic (ties by smaller pair of ids), the same on any number of threads. */
-fr_status fr_tokenizer_train(fr_tokenizer **tokenizer, const fr_tokenizer_options *options, fr_text_next *next, void *context,
-                             fr_error *error);
+fr_status fr_tokenizer_train(fr_tokenizer **tokenizer, const fr_tokenizer_options *options,
+                             fr_text_next *next, void *context, fr_error *error);
 
 /* A kind of tokenizer that can be made from text. `options` is what its table fills. */
 typedef struct fr_tokenizer_kind {
     fr_kind base;
-    fr_status (*train)(fr_tokenizer **tokenizer, const void *options, fr_text_next *next, void *context, fr_error *error);
+    fr_status (*train)(fr_tokenizer **tokenizer, const void *options, fr_text_next *next,
+                       void *context, fr_error *error);
 } fr_tokenizer_kind;
 /* Entries: bpe (fr_tokenizer_options), byte (no options). */
 extern const fr_registry fr_tokenizers;
 
-enum { FR_ENCODE_OFFSETS = 1, FR_ENCODE_SPECIAL_AS_TEXT = 2, FR_ENCODE_ADD_SPECIAL = 4 /* run the post-processor */ };
+enum {
+    FR_ENCODE_OFFSETS = 1,
+    FR_ENCODE_SPECIAL_AS_TEXT = 2,
+    FR_ENCODE_ADD_SPECIAL = 4 /* run the post-processor */
+};
 /* Append the ids of `text`. Any bytes are allowed, also zeros; runs of bytes that are not UTF-8 are pieces of their own. Without a
    normaliser in the file, decoding gives the same bytes back. Added tokens in the text are recognised; FR_ENCODE_SPECIAL_AS_TEXT
    takes those that are special for text (so that a corpus cannot inject them). Offsets are of the whole token, never trimmed; where
    a normaliser has changed something they cover the stretch that was normalised together. Time is linear in the size (n log n for one piece).
    Errors: FR_BAD_INPUT for a byte without a token, which only vocabularies without 0xC0, 0xC1, 0xF5.. can give. */
-fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags, fr_ids *ids, fr_error *error);
+fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, size_t size,
+                              int flags, fr_ids *ids, fr_error *error);
 /* Append the bytes of ids; special tokens are left out when `skip_special`. An id outside the vocabulary is an error. */
-fr_status fr_tokenizer_decode(const fr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special, fr_buffer *text,
-                              fr_error *error);
+fr_status fr_tokenizer_decode(const fr_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                              bool skip_special, fr_buffer *text, fr_error *error);
 /* The bytes of one token (not terminated), NULL for an unknown id. */
 const char *fr_tokenizer_bytes(const fr_tokenizer *tokenizer, int32_t id, size_t *size);
-int64_t fr_tokenizer_size(const fr_tokenizer *tokenizer);                   /* vocabulary size: largest id + 1 */
-int32_t fr_tokenizer_id(const fr_tokenizer *tokenizer, const char *token);  /* of an added or special token, -1: none */
-int32_t fr_tokenizer_end_of_text(const fr_tokenizer *tokenizer);            /* -1: none */
+int64_t fr_tokenizer_size(const fr_tokenizer *tokenizer); /* vocabulary size: largest id + 1 */
+int32_t fr_tokenizer_id(const fr_tokenizer *tokenizer,
+                        const char *token); /* of an added or special token, -1: none */
+int32_t fr_tokenizer_end_of_text(const fr_tokenizer *tokenizer); /* -1: none */
 bool fr_tokenizer_is_special(const fr_tokenizer *tokenizer, int32_t id);
 
 #ifdef __cplusplus

@@ -33,20 +33,22 @@ typedef struct fr_objective_kind {
     fr_tensor *(*loss)(fr_objective *objective, fr_tape *tape, const fr_batch *batch, float scale);
     fr_status (*init)(fr_objective *objective, fr_error *error); /* may be NULL, as the two below */
     void (*destroy)(fr_objective *objective);
-    fr_status (*state)(fr_objective *objective, fr_state *state, fr_error *error); /* own parameters, counters */
+    fr_status (*state)(fr_objective *objective, fr_state *state,
+                       fr_error *error); /* own parameters, counters */
 } fr_objective_kind;
 struct fr_objective {
     const fr_objective_kind *kind;
     void *options;
-    fr_model *model;  /* role: the one that trains */
-    fr_model **roles; /* teacher, reference, ...: frozen helpers by the kind's own numbering; NULL-terminated, or NULL */
+    fr_model *model; /* role: the one that trains */
+    fr_model **
+        roles; /* teacher, reference, ...: frozen helpers by the kind's own numbering; NULL-terminated, or NULL */
     void *own;
 };
 extern const fr_registry fr_objectives; /* causal_lm */
 
 /* `options` (the kind's struct, NULL when it has none) is taken over, also on failure. */
-fr_status fr_objective_create(fr_objective **objective, const fr_objective_kind *kind, void *options, fr_model *model,
-                              fr_error *error);
+fr_status fr_objective_create(fr_objective **objective, const fr_objective_kind *kind,
+                              void *options, fr_model *model, fr_error *error);
 void fr_objective_destroy(fr_objective *objective);
 
 /* ---- schedules: step -> factor of the peak value ----------------------------------------------------------------------------- */
@@ -63,15 +65,17 @@ extern const fr_registry fr_schedules; /* constant, linear, cosine, wsd; all wit
 
 /* What one update gets. */
 typedef struct fr_update {
-    double lr;             /* the scheduled base rate; a slot's own is lr * slot->lr_multiplier */
-    double gradient_scale; /* gradients are multiplied by it first: clipping without a pass of its own */
-    int64_t step;          /* number of the update, from 1: Adam's t */
+    double lr; /* the scheduled base rate; a slot's own is lr * slot->lr_multiplier */
+    double
+        gradient_scale; /* gradients are multiplied by it first: clipping without a pass of its own */
+    int64_t step;       /* number of the update, from 1: Adam's t */
 } fr_update;
 
 /* What every optimizer's options begin with. */
 typedef struct fr_optimizer_common {
-    double lr;           /* peak rate */
-    double weight_decay; /* for parameters with two or more axes (matrices, embeddings); norms and biases get none */
+    double lr; /* peak rate */
+    double
+        weight_decay; /* for parameters with two or more axes (matrices, embeddings); norms and biases get none */
 } fr_optimizer_common;
 
 typedef struct fr_adamw_options {
@@ -87,7 +91,8 @@ typedef struct fr_optimizer_kind {
     /* State for one parameter; slot->state[] are tensors made here (kind OPTIMIZER) and freed by the optimizer; unused ones stay NULL. */
     fr_status (*init)(fr_optimizer *optimizer, fr_optimizer_slot *slot, fr_error *error);
     /* One update of `count` slots, in order. */
-    fr_status (*step)(fr_optimizer *optimizer, fr_optimizer_slot *slots, size_t count, const fr_update *update, fr_error *error);
+    fr_status (*step)(fr_optimizer *optimizer, fr_optimizer_slot *slots, size_t count,
+                      const fr_update *update, fr_error *error);
     /* Bytes of state for a parameter, without making it: for plans. */
     size_t (*state_bytes)(const void *options, const fr_parameter *parameter);
     /* Bytes of scratch memory that an update of this parameter needs in optimizer->scratch; the largest is allocated. NULL: none. */
@@ -108,7 +113,7 @@ struct fr_optimizer {
     void *options;            /* begins with fr_optimizer_common */
     fr_optimizer_slot *slots; /* one for each parameter it trains, in the model's order */
     size_t slot_count;
-    fr_optimizer *fallback;   /* the AdamW beside a kind that takes matrices alone, or NULL */
+    fr_optimizer *fallback; /* the AdamW beside a kind that takes matrices alone, or NULL */
     void *scratch;
 };
 extern const fr_registry fr_optimizers; /* adamw, sgd, muon */
@@ -116,29 +121,34 @@ extern const fr_registry fr_optimizers; /* adamw, sgd, muon */
 /* ---- parameter groups: by name pattern ------------------------------------------------------------------------------------------- */
 
 typedef struct fr_group_options {
-    char *match;          /* fnmatch pattern over parameter names */
+    char *match; /* fnmatch pattern over parameter names */
     double lr_multiplier;
-    double weight_decay;  /* negative: the optimizer's */
+    double weight_decay; /* negative: the optimizer's */
     bool frozen;
 } fr_group_options;
 extern const fr_option_table fr_group_option_table;
 
 /* The first group that matches a parameter counts. A pattern that matches nothing is an error. Sets value->requires_grad: call it
    before gradients are made. */
-fr_status fr_groups_apply(const fr_group_options *groups, size_t count, fr_model *model, fr_error *error);
+fr_status fr_groups_apply(const fr_group_options *groups, size_t count, fr_model *model,
+                          fr_error *error);
 
 /* Slots for every parameter that requires a gradient. `options` (the kind's struct) is taken over, also on failure. */
-fr_status fr_optimizer_create(fr_optimizer **optimizer, const fr_optimizer_kind *kind, void *options, const fr_model *model,
-                              const fr_group_options *groups, size_t group_count, fr_error *error);
+fr_status fr_optimizer_create(fr_optimizer **optimizer, const fr_optimizer_kind *kind,
+                              void *options, const fr_model *model, const fr_group_options *groups,
+                              size_t group_count, fr_error *error);
 void fr_optimizer_destroy(fr_optimizer *optimizer);
 /* One update with the peak rate times `factor`. step: number of the update, from 1. */
-fr_status fr_optimizer_step(fr_optimizer *optimizer, double factor, double gradient_scale, int64_t step, fr_error *error);
+fr_status fr_optimizer_step(fr_optimizer *optimizer, double factor, double gradient_scale,
+                            int64_t step, fr_error *error);
 double fr_optimizer_peak_rate(const fr_optimizer *optimizer);
 /* Register every state tensor. */
 fr_status fr_optimizer_state(fr_optimizer *optimizer, fr_state *state, fr_error *error);
 /* Bytes of state for the parameters of `model` that require a gradient, and of scratch memory, without making them. */
-size_t fr_optimizer_state_bytes(const fr_optimizer_kind *kind, const void *options, const fr_model *model);
-size_t fr_optimizer_scratch_bytes(const fr_optimizer_kind *kind, const void *options, const fr_model *model);
+size_t fr_optimizer_state_bytes(const fr_optimizer_kind *kind, const void *options,
+                                const fr_model *model);
+size_t fr_optimizer_scratch_bytes(const fr_optimizer_kind *kind, const void *options,
+                                  const fr_model *model);
 /* Euclidean norm over all gradients, in double, in a fixed order. Not finite when a gradient is not. */
 double fr_gradient_norm(const fr_model *model);
 
@@ -157,8 +167,8 @@ typedef struct fr_train_options {
     int64_t log_every;
     int64_t eval_every; /* steps; 0: `evals` times, evenly over the run */
     int64_t evals;
-    int64_t eval_tokens;      /* per domain, at most */
-    int64_t checkpoint_every; /* steps; 0: by time alone */
+    int64_t eval_tokens;       /* per domain, at most */
+    int64_t checkpoint_every;  /* steps; 0: by time alone */
     double checkpoint_seconds; /* 0: by steps alone */
     int64_t keep_last;
     bool keep_best;
@@ -195,42 +205,46 @@ extern const fr_option_table fr_phase_option_table;
 /* ---- the plan: what a run will need, from a dry run ------------------------------------------------------------------------------------- */
 
 typedef struct fr_train_plan {
-    int64_t parameters, trained;  /* numbers of weights */
-    int64_t tokens_per_step;      /* of the first phase */
-    double flops_per_step;        /* forward and backward, of the first phase */
-    int64_t steps, tokens;        /* of the whole run; estimated when a phase is timed and the rate is known; else 0 */
-    double flops, seconds;        /* seconds: 0 when the rate is not known */
+    int64_t parameters, trained; /* numbers of weights */
+    int64_t tokens_per_step;     /* of the first phase */
+    double flops_per_step;       /* forward and backward, of the first phase */
+    int64_t steps,
+        tokens; /* of the whole run; estimated when a phase is timed and the rate is known; else 0 */
+    double flops, seconds;         /* seconds: 0 when the rate is not known */
     size_t bytes[FR_MEMORY_KINDS]; /* peak by kind */
     size_t total_bytes;
-    size_t checkpoint_bytes;       /* of one checkpoint on disk */
+    size_t checkpoint_bytes; /* of one checkpoint on disk */
 } fr_train_plan;
 /* flops_per_second: what a training step reaches on this machine, 0: not known. Reads no shard; `data` may be absent. */
-fr_status fr_train_plan_make(const fr_recipe *recipe, double flops_per_second, fr_train_plan *plan, fr_error *error);
+fr_status fr_train_plan_make(const fr_recipe *recipe, double flops_per_second, fr_train_plan *plan,
+                             fr_error *error);
 
 /* ---- running ------------------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct fr_train_progress {
-    const char *phase;       /* NULL when the recipe has none */
-    const char *activity;    /* "training", "evaluating", "saving", "done" */
-    int64_t step, steps;     /* done; in all (estimated when timed, 0: not known yet) */
-    double loss;             /* smoothed; NaN before the first step */
-    double held_out_loss;    /* the last one; NaN before */
+    const char *phase;    /* NULL when the recipe has none */
+    const char *activity; /* "training", "evaluating", "saving", "done" */
+    int64_t step, steps;  /* done; in all (estimated when timed, 0: not known yet) */
+    double loss;          /* smoothed; NaN before the first step */
+    double held_out_loss; /* the last one; NaN before */
     double tokens_per_second;
-    double peak_share;       /* of the machine's GEMM rate, NaN when that is not known */
-    size_t memory;           /* bytes now, all kinds */
-    double seconds, seconds_left; /* of training so far; left by the stop rule (NaN: not known yet) */
+    double peak_share; /* of the machine's GEMM rate, NaN when that is not known */
+    size_t memory;     /* bytes now, all kinds */
+    double seconds,
+        seconds_left; /* of training so far; left by the stop rule (NaN: not known yet) */
     double flops;
     int64_t tokens;
-    double fraction;         /* 0..1 through the run */
+    double fraction; /* 0..1 through the run */
 } fr_train_progress;
 typedef void fr_train_progress_function(void *context, const fr_train_progress *progress);
 
 typedef struct fr_run_options {
     const char *folder;
-    bool resume;       /* go on where the newest whole checkpoint is; a folder without a run starts one */
-    bool locked;       /* the caller holds the folder's lock already */
+    bool resume; /* go on where the newest whole checkpoint is; a folder without a run starts one */
+    bool locked; /* the caller holds the folder's lock already */
     double peak_flops; /* the machine's GEMM rate in FLOP/s, 0: not known */
-    fr_train_progress_function *progress; /* called after each step and before long work; may be NULL */
+    fr_train_progress_function
+        *progress; /* called after each step and before long work; may be NULL */
     void *context;
 } fr_run_options;
 
@@ -242,13 +256,14 @@ typedef struct fr_train_result {
     double best_loss;     /* lowest held-out loss, NaN: none */
     int64_t best_step;
     double tokens_per_second; /* over the steps of this process */
-    char stopped_by[24];  /* "steps", "tokens", "seconds", "flops", "patience", or a hook's word */
+    char stopped_by[24]; /* "steps", "tokens", "seconds", "flops", "patience", or a hook's word */
 } fr_train_result;
 
 /* The whole: check the recipe, plan (refused when it cannot fit in memory), lock the folder, train or go on, write the model.
    FR_INTERRUPTED: stopped by a signal, the state is saved, the message says where. FR_NUMERIC: a loss or gradient was not
    finite; the message says where it began and which checkpoint is the last good one. */
-fr_status fr_train(const fr_recipe *recipe, const fr_run_options *run, fr_train_result *result, fr_error *error);
+fr_status fr_train(const fr_recipe *recipe, const fr_run_options *run, fr_train_result *result,
+                   fr_error *error);
 
 /* ---- the trainer, for hooks and methods ----------------------------------------------------------------------------------------------------- */
 
@@ -257,14 +272,15 @@ typedef struct fr_trainer fr_trainer;
 /* Where the run is: all of it is state. */
 typedef struct fr_position {
     int64_t step, tokens;
-    int64_t micro_batches;  /* done in all: keys the random numbers of the next one */
-    int64_t loader_number;  /* next micro-batch of the phase's loader */
+    int64_t micro_batches; /* done in all: keys the random numbers of the next one */
+    int64_t loader_number; /* next micro-batch of the phase's loader */
     int64_t phase;
-    int64_t loader_phase;   /* the phase in which that loader's order began */
+    int64_t loader_phase; /* the phase in which that loader's order began */
     int64_t phase_step, phase_tokens;
-    int64_t evaluations, evaluated_step, evaluations_since_best, best_step; /* steps: -1 before the first one */
+    int64_t evaluations, evaluated_step, evaluations_since_best,
+        best_step; /* steps: -1 before the first one */
     double seconds, flops, phase_seconds, phase_flops;
-    double step_flops;             /* of the last step; the plan's before the first */
+    double step_flops;                 /* of the last step; the plan's before the first */
     double smooth_loss, smooth_weight; /* loss = smooth_loss / smooth_weight */
     double held_out_loss, best_loss;   /* NaN before the first evaluation */
 } fr_position;
@@ -290,15 +306,20 @@ typedef struct fr_domain {
 typedef struct fr_hook fr_hook;
 typedef struct fr_hook_kind {
     fr_kind base;
-    bool standard; /* always there, with its options in the section `train`; not to be named in a recipe */
-    fr_status (*init)(fr_hook *hook, fr_error *error);       /* own data; the trainer's model and optimizer are there */
+    bool
+        standard; /* always there, with its options in the section `train`; not to be named in a recipe */
+    fr_status (*init)(fr_hook *hook,
+                      fr_error *error); /* own data; the trainer's model and optimizer are there */
     fr_status (*state)(fr_hook *hook, fr_state *state, fr_error *error);
-    fr_status (*begin)(fr_hook *hook, fr_error *error);      /* the run begins or goes on: the position is known */
+    fr_status (*begin)(fr_hook *hook,
+                       fr_error *error); /* the run begins or goes on: the position is known */
     fr_status (*step_begin)(fr_hook *hook, fr_error *error);
-    fr_status (*gradients)(fr_hook *hook, fr_error *error);  /* gradients are whole, the update is not done */
+    fr_status (*gradients)(fr_hook *hook,
+                           fr_error *error); /* gradients are whole, the update is not done */
     fr_status (*step_end)(fr_hook *hook, fr_error *error);
     fr_status (*evaluated)(fr_hook *hook, fr_error *error);
-    fr_status (*end)(fr_hook *hook, fr_error *error);        /* the stop rule was reached (not after an interruption) */
+    fr_status (*end)(fr_hook *hook,
+                     fr_error *error); /* the stop rule was reached (not after an interruption) */
     void (*destroy)(fr_hook *hook);
 } fr_hook_kind;
 struct fr_hook {
@@ -307,7 +328,8 @@ struct fr_hook {
     fr_trainer *trainer;
     void *own;
 };
-extern const fr_registry fr_hooks; /* non_finite, metrics, evaluation, early_stop, checkpoint; samples */
+extern const fr_registry
+    fr_hooks; /* non_finite, metrics, evaluation, early_stop, checkpoint; samples */
 
 /* The public face of a running trainer. Hooks read it freely; `stop` may be set by them. */
 struct fr_trainer {
@@ -325,14 +347,16 @@ struct fr_trainer {
     fr_state *state;
     fr_position position;
     fr_step last;
-    const char *stop;  /* NULL: go on; else the word for stopped_by, honoured after the step */
+    const char *stop; /* NULL: go on; else the word for stopped_by, honoured after the step */
     double peak_flops;
     struct fr_trainer_own *own; /* tapes, buffers, phases: src/train/trainer.h */
 };
 
-/* fr_train in parts. Create: everything up to the first step (checks, plan, lock, files of the folder, resume). Step: one step with
+/* fr_train in parts. Create: everything up to the first step (checks, plan, lock, files of the folder, resume); peaks of memory
+   (fr_memory_peak) begin anew behind the plan, so that those of the summary are the run's own. Step: one step with
    all its events; *more false when the run is over. Finish: last evaluation and checkpoint, model, summary. */
-fr_status fr_trainer_create(fr_trainer **trainer, const fr_recipe *recipe, const fr_run_options *run, fr_error *error);
+fr_status fr_trainer_create(fr_trainer **trainer, const fr_recipe *recipe,
+                            const fr_run_options *run, fr_error *error);
 fr_status fr_trainer_step(fr_trainer *trainer, bool *more, fr_error *error);
 fr_status fr_trainer_finish(fr_trainer *trainer, fr_train_result *result, fr_error *error);
 void fr_trainer_destroy(fr_trainer *trainer);
@@ -347,15 +371,19 @@ double fr_trainer_fraction(const fr_trainer *trainer);
 
 /* FOLDER/step-00000123/ with everything in `state`; appears whole or not at all. `identity` is the text that a resumed run is
    compared with. */
-fr_status fr_checkpoint_write(const char *folder, int64_t step, const fr_state *state, const char *identity, fr_error *error);
+fr_status fr_checkpoint_write(const char *folder, int64_t step, const fr_state *state,
+                              const char *identity, fr_error *error);
 /* The newest checkpoint in FOLDER whose hashes are right: its path (fr_free), or NULL when there is none. Damaged ones are passed
    over with a warning in the log. `step` and `identity` (fr_free) may be NULL. */
-fr_status fr_checkpoint_latest(const char *folder, char **path, int64_t *step, char **identity, fr_error *error);
+fr_status fr_checkpoint_latest(const char *folder, char **path, int64_t *step, char **identity,
+                               fr_error *error);
 /* Read entries of `state` whose names begin with `prefix` ("" for all); each must be there with its shape. */
-fr_status fr_checkpoint_read(const char *path, const fr_state *state, const char *prefix, fr_error *error);
+fr_status fr_checkpoint_read(const char *path, const fr_state *state, const char *prefix,
+                             fr_error *error);
 /* Remove all but the `keep_last` newest up to step `newest` and the one of step `best` (-1: none). What is newer than `newest` was
    damaged, or the run would have gone on there: it is left alone. */
-fr_status fr_checkpoint_prune(const char *folder, int64_t newest, int64_t keep_last, int64_t best, fr_error *error);
+fr_status fr_checkpoint_prune(const char *folder, int64_t newest, int64_t keep_last, int64_t best,
+                              fr_error *error);
 /* Remove what killed writers left half done. */
 fr_status fr_checkpoint_clean(const char *folder, fr_error *error);
 

@@ -1,4 +1,5 @@
 /* error.c: one message per failure, with its place in front. */
+#define FRUGAL_DEFINES_FAILURES
 #include "frugal/base.h"
 
 #include <errno.h>

@@ -45,7 +45,7 @@ void *fr_alloc(size_t bytes, fr_memory_kind kind)
 {
     if (is_absurd(bytes))
         return NULL;
-    size_t whole = (bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t whole = (bytes + (size_t)ALIGNMENT * 2 - 1) / ALIGNMENT * ALIGNMENT;
     char *block = aligned_alloc(ALIGNMENT, whole);
     if (!block)
         return NULL;

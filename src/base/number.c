@@ -224,10 +224,10 @@ static void shortest(double value, char text[FR_FLOAT_TEXT])
 
 const char *fr_float_text(double value, char text[FR_FLOAT_TEXT])
 {
-    if (isnan(value))
-        return strcpy(text, ".nan");
-    if (isinf(value))
-        return strcpy(text, value < 0 ? "-.inf" : ".inf");
+    if (!isfinite(value)) {
+        snprintf(text, FR_FLOAT_TEXT, "%s", isnan(value) ? ".nan" : value < 0 ? "-.inf" : ".inf");
+        return text;
+    }
     if (value == trunc(value) && fabs(value) < 1e15) {
         snprintf(text, FR_FLOAT_TEXT, "%.0f", value);
         return text;
@@ -237,7 +237,8 @@ const char *fr_float_text(double value, char text[FR_FLOAT_TEXT])
     char *exponent = strchr(text, 'e');
     if (exponent && !strchr(text, '.')) {
         memmove(exponent + 2, exponent, strlen(exponent) + 1);
-        memcpy(exponent, ".0", 2);
+        exponent[0] = '.';
+        exponent[1] = '0';
     }
     return text;
 }

@@ -156,12 +156,15 @@ static void write_cell(const char *text, fr_buffer *out)
         fr_buffer_printf(out, *c == '|' ? "\\%c" : "%c", *c);
 }
 
-void fr_options_write_help(const fr_option_table *table, bool markdown, fr_buffer *out)
+void fr_options_write_help(const fr_option_table *table, const fr_option *only, bool markdown,
+                           fr_buffer *out)
 {
     if (markdown)
         fr_buffer_text(out, "| key | value | meaning |\n| --- | --- | --- |\n");
     for (size_t i = 0; i < table->count; i++) {
         const fr_option *option = &table->options[i];
+        if (only && option != only)
+            continue;
         fr_buffer about = {0};
         fr_option_describe(table, option, &about);
         const char *description = about.data ? about.data : "";

@@ -11,19 +11,21 @@ typedef struct cli_call {
     void *options;               /* the verb's options struct, filled from --options by its table */
     const char *const *operands; /* words that are neither options nor key=value */
     size_t operand_count;
-    const char *const *words;    /* key=value words, in order */
+    const char *const *words; /* key=value words, in order */
     size_t word_count;
-    bool json, quiet;            /* --json, --quiet: every verb has them */
+    bool json, quiet; /* --json, --quiet: every verb has them */
 } cli_call;
 
 typedef struct cli_verb {
     const char *name;
-    const char *usage;              /* "TEXT... --budget TIME --out DIR" */
-    const char *summary;            /* one line for `frugal help` */
-    const char *help;               /* paragraphs and examples for `frugal help NAME` and `frugal NAME --help`, may be NULL */
-    const fr_option_table *options; /* `max_tokens` is --max-tokens (and --max-tokens=5); a bool needs no value; NULL: none */
+    const char *usage;   /* "TEXT... --budget TIME --out DIR" */
+    const char *summary; /* one line for `frugal help` */
+    const char *
+        help; /* paragraphs and examples for `frugal help NAME` and `frugal NAME --help`, may be NULL */
+    const fr_option_table *
+        options; /* `max_tokens` is --max-tokens (and --max-tokens=5); a bool needs no value; NULL: none */
     size_t least_operands, most_operands; /* SIZE_MAX: no limit */
-    bool takes_words;               /* key=value words are allowed */
+    bool takes_words;                     /* key=value words are allowed */
     fr_status (*run)(const cli_call *call, fr_error *error);
 } cli_verb;
 

@@ -69,7 +69,7 @@ static void write_subject(const cli_subject *s, fr_buffer *out)
         fr_buffer_printf(out, "source: %s\n", s->source);
     if (s->options) {
         fr_buffer_text(out, "\n");
-        fr_options_write_help(s->options, false, out);
+        fr_options_write_help(s->options, NULL, false, out);
     }
 }
 
@@ -85,7 +85,7 @@ static void write_markdown(const cli_subject *s, fr_buffer *out)
     if (s->verb && s->verb->help)
         fr_buffer_printf(out, "```\n%s\n```\n\n", s->verb->help);
     if (s->options && s->options->count) {
-        fr_options_write_help(s->options, true, out);
+        fr_options_write_help(s->options, NULL, true, out);
         fr_buffer_text(out, "\n");
     }
 }
@@ -165,11 +165,8 @@ static void answer(question *q, const cli_subject *s, const fr_option *option)
         fr_buffer_printf(q->out, "%s %s\n", s->point, s->name);
         if (s->verb)
             write_verb_option(s->options, option, q->out);
-        else {
-            const fr_option_table one = {s->options->name, option, 1, s->options->size,
-                                         s->options->defaults};
-            fr_options_write_help(&one, q->markdown, q->out);
-        }
+        else
+            fr_options_write_help(s->options, option, q->markdown, q->out);
     }
 }
 

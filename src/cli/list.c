@@ -64,7 +64,7 @@ static void write_text(const cli_subject *subjects, size_t count, const char *po
             fr_buffer_text(out, "\n");
             column = 0;
         }
-        fr_buffer_printf(out, "%s%s", column ? "  " : "  ", s->name);
+        fr_buffer_printf(out, "%s%s", "  ", s->name);
         column += strlen(s->name) + 2;
     }
     if (column)

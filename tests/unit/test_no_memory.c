@@ -84,7 +84,7 @@ static fr_status read_sample(fr_recipe *recipe, fr_error *error)
         status = fr_options_set(&table, &s, "numbers", "[1, 2]", error);
     fr_buffer out = {0};
     fr_options_write_yaml(&table, &s, 0, &out);
-    fr_options_write_help(&table, true, &out);
+    fr_options_write_help(&table, NULL, true, &out);
     if (status == FR_OK && out.failed)
         status = fr_fail(error, FR_NO_MEMORY, "no memory to write");
     fr_buffer_free(&out);

@@ -773,13 +773,13 @@ static void test_help_tells_type_range_unit_and_default(void **state)
 {
     (void)state;
     fr_buffer out = {0};
-    fr_options_write_help(&garden_table, false, &out);
+    fr_options_write_help(&garden_table, NULL, false, &out);
     assert_non_null(strstr(out.data, "  trees: whole number, 0 to 1e6, in trees; default 3\n   "
                                      "   How many trees stand in it.\n"));
     assert_non_null(strstr(out.data, "  soil: one of sand, clay, loam; default loam\n"));
     assert_non_null(strstr(out.data, "  motto: text; default none\n"));
     fr_buffer_clear(&out);
-    fr_options_write_help(&garden_table, true, &out);
+    fr_options_write_help(&garden_table, NULL, true, &out);
     assert_memory_equal(
         out.data, "| key | value | meaning |\n| --- | --- | --- |\n| `trees` | whole number", 66);
     assert_non_null(strstr(out.data, "Above a \\| the gate."));
