@@ -243,6 +243,7 @@ static fr_status create_parts(fr_trainer *trainer, const fr_recipe *recipe, fr_e
     FR_TRY(fr_plan_from_recipe(&own->recipe, trainer->tokenizer, 0, &own->plan, error));
     FR_TRY(fr_plan_check_memory(&own->plan, error));
     FR_TRY(create_learner(trainer, error));
+    fr_memory_reset_peaks(); /* of what measured the machine, prepared the text, planned */
     FR_TRY(fr_phases_check(trainer, error));
     FR_TRY(fr_phase_open(trainer, error));
     FR_TRY(fr_domains_open(trainer, error));
