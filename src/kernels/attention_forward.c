@@ -121,7 +121,7 @@ static void single_part(float *part, const float *q, const float *k, const float
     int64_t width = s->head_width, low, high, position;
     int64_t k_stride = or_else(s->k_stride, s->kv_heads * width),
             v_stride = or_else(s->v_stride, s->kv_heads * width);
-    float *restrict output = part + 2, score[SPLIT], maximum = -INFINITY, sum = 0.0F,
+    float *restrict output = part + 2, score[SPLIT] = {0}, maximum = -INFINITY, sum = 0.0F,
                     scale = score_scale(s);
     visible_keys(s, batch, 0, &low, &high, &position);
     begin = larger(begin, low);

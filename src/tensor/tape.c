@@ -50,8 +50,8 @@ void fr_region_release(fr_region *region, fr_region_mark mark)
 
 void *fr_tape_record_alloc(fr_tape *tape, size_t bytes)
 {
-    void *block;
-    if (!fr_region_alloc(tape, &tape->records, bytes, &block))
+    void *block = NULL;
+    if (!fr_region_alloc(tape, &tape->records, bytes, &block) || !block)
         return NULL;
     memset(block, 0, bytes);
     return block;

@@ -55,7 +55,7 @@ static uint32_t token_of(learner *l, const char *bytes, size_t size)
 {
     vocabulary *tokens = &l->out->tokens;
     size_t at = hash_bytes(bytes, size) & l->mask;
-    for (; l->by_bytes[at]; at = (at + 1) & l->mask) {
+    for (; l->bytes.data && l->by_bytes[at]; at = (at + 1) & l->mask) {
         size_t id = l->by_bytes[at] - 1, start = tokens->start[id];
         if (tokens->start[id + 1] - start == size && !memcmp(l->bytes.data + start, bytes, size))
             return (uint32_t)id;
