@@ -6,6 +6,8 @@
 #include "cli/help.h"
 #include "cli/version.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,8 @@
 
 static void on_signal(int number)
 {
-    static const char message[] = "\nstopping as soon as all is saved; Ctrl-C again stops at once\n";
+    static const char message[] =
+        "\nstopping as soon as all is saved; Ctrl-C again stops at once\n";
     if (fr_interrupted()) {
         if (number == SIGINT)
             _exit(130);
@@ -22,6 +25,15 @@ static void on_signal(int number)
     }
     fr_interrupt_request();
     (void)!write(STDERR_FILENO, message, sizeof message - 1);
+}
+
+/* A standard stream that the caller closed must not become the number of the next file that is opened: what is printed would go into
+   it. Its place is taken by something that can be neither read nor written. */
+static void hold_streams(void)
+{
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
+        if (fcntl(file, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", file == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 static void set_signals(void)
@@ -99,6 +111,7 @@ int main(int count, char **words)
 {
     fr_error error = {0};
     cli_arguments a = {0};
+    hold_streams();
     set_signals();
     fr_log_to(log_message, &a);
     fr_status status = perform(&a, count, words, &error);

@@ -184,7 +184,8 @@ const cli_verb cli_plan = {
             "operations and bytes are\n"
             "counted. The time comes from the rate of matrix products that is measured on this "
             "machine now.\n\n"
-            "  frugal plan recipes/small.yaml train.steps=2000\n"
+            "  frugal plan recipes/small.yaml data.folder=DATA train.steps=2000\n"
+            "  frugal plan recipes/small.yaml model.vocab_size=8192         without any data\n"
             "  frugal plan DATA --budget 30m --recipe mine.yaml    the sizes that `frugal make` "
             "would choose, and why\n",
     .options = &table,

@@ -141,7 +141,8 @@ static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, 
 static fr_status settle(gpt2_config *c, fr_error *error)
 {
     if (c->vocab_size < 1)
-        return fr_fail(error, FR_BAD_INPUT, "model gpt2: vocab_size is not set");
+        return fr_fail(error, FR_BAD_INPUT,
+                       "model gpt2: vocab_size is not set, and no tokenizer tells it");
     if (c->n_embd % c->n_head)
         return fr_fail(error, FR_BAD_INPUT, "model gpt2: n_head %lld does not divide n_embd %lld",
                        (long long)c->n_head, (long long)c->n_embd);
@@ -152,7 +153,7 @@ static fr_status settle(gpt2_config *c, fr_error *error)
 
 static float score_scale(const gpt2_config *c, int64_t layer)
 {
-    double scale = c->scale_attn_weights ? 1 / sqrt((double)(c->n_embd / c->n_head)) : 1;
+    double scale = c->scale_attn_weights ? 1 / sqrt((double)c->n_embd / (double)c->n_head) : 1;
     return (float)(c->scale_attn_by_inverse_layer_idx ? scale / (double)(layer + 1) : scale);
 }
 

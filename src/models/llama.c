@@ -354,7 +354,7 @@ static fr_status check_rope(const llama_config *c, fr_error *error)
 static fr_status settle(llama_config *c, fr_error *error)
 {
     if (c->vocab_size < 1)
-        return refuse(error, c, "vocab_size is not set");
+        return refuse(error, c, "vocab_size is not set, and no tokenizer tells it");
     if (!c->intermediate_size)
         c->intermediate_size = (c->hidden_size * 8 / 3 + 31) / 32 * 32;
     if (!c->num_key_value_heads)

@@ -134,6 +134,13 @@ recipe "model: {kind: llama}"
 train "<command line>: unknown key 'lrr' in section optimizer.adamw; did you mean 'lr'?" optimizer.lrr=1
 train "unknown option '--optimizer.lr'; keys of a recipe are written without dashes: optimizer.lr=..." --optimizer.lr=1
 
+# What help shows works.
+works "checkpoint" plan recipes/small.yaml data.folder="$folder/data" train.steps=2000
+works "checkpoint" plan recipes/small.yaml model.vocab_size=8192
+works "checkpoint" plan "$folder/data" --budget 30m --recipe "$folder/mine.yaml"
+works "checkpoint" plan "$folder/mine.yaml"
+refused 2 "vocab_size is not set, and no tokenizer tells it" plan recipes/small.yaml
+
 # ---- standard output ----
 "$frugal" list >/dev/full 2>"$folder/err"
 [ $? = 1 ] || complain "a full disk did not give exit code 1"
@@ -145,6 +152,16 @@ grep -q "cannot write to standard output: No space left on device" "$folder/err"
 } | :
 [ "$(cat "$folder/code")" = 1 ] || complain "a closed pipe did not give exit code 1"
 grep -q "cannot write to standard output: Broken pipe" "$folder/err" || complain "a closed pipe was not told"
+
+# A closed stream's number must not go to a file that is opened later, into which results would be printed.
+"$frugal" list >&- 2>"$folder/err"
+[ $? = 1 ] || complain "a closed standard output did not give exit code 1"
+grep -q "cannot write to standard output" "$folder/err" || complain "a closed standard output was not told"
+"$frugal" tokenize tests/fixtures/tokenizer_gpt2 <&- >"$folder/out" 2>"$folder/err"
+[ $? = 1 ] || complain "a closed standard input did not give exit code 1"
+"$frugal" list nonsense 2>&- >"$folder/out"
+[ $? = 2 ] || complain "a closed standard error changed the exit code"
+[ ! -s "$folder/out" ] || complain "a message went where standard output is"
 
 # ---- signals ----
 # Job control gives background jobs their SIGINT back, which scripts otherwise have ignored.
