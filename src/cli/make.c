@@ -211,14 +211,6 @@ static fr_status prepare_text(job *j, fr_error *error)
     return status;
 }
 
-/* Ten evaluations on the way may cost 2 % of a run: a token that is only read costs a third of one that is learned from. */
-static fr_status bound_evaluations(fr_recipe *recipe, const fr_sizing *sizing, fr_error *error)
-{
-    char tokens[32];
-    snprintf(tokens, sizeof tokens, "%.0f", fmin(65536, fmax(2048, sizing->tokens * 0.006)));
-    return fr_recipe_set(recipe, "train.eval_tokens", tokens, error);
-}
-
 /* A recipe for the sizes; `data` NULL leaves its section out. */
 static fr_status make_recipe(const job *j, const fr_sizing *sizing, const fr_budget *training,
                              const char *data, fr_recipe **recipe, fr_error *error)
@@ -229,8 +221,6 @@ static fr_status make_recipe(const job *j, const fr_sizing *sizing, const fr_bud
                            ? fr_fail(error, FR_NO_MEMORY, "no memory for a recipe")
                            : fr_recipe_parse(recipe, text.data, text.size, "chosen recipe", error);
     fr_buffer_free(&text);
-    if (status == FR_OK)
-        status = bound_evaluations(*recipe, sizing, error);
     for (size_t i = 0; status == FR_OK && i < j->asked.words.count; i++)
         if (!cli_data_options_has_word(j->asked.words.items[i]))
             status = fr_recipe_set_word(*recipe, j->asked.words.items[i], error);

@@ -25,6 +25,9 @@ enum { SHAPES = sizeof ladder / sizeof *ladder };
 static const double TOKENS_PER_PARAMETER = 2.3;
 static const double REPEATS_THAT_COUNT = 15.4; /* R*_D of arXiv 2305.16264 */
 static const double LEAST_STEPS = 20.0;
+/* Tokens that an evaluation reads, for each one that is learned from: reading costs a third of learning, so that eight of them cost
+   2 % of a run. */
+static const double EVALUATED = 0.006;
 
 static void describe_shape(const shape *s, int64_t vocabulary, fr_sizing *sizing)
 {
@@ -211,7 +214,9 @@ void fr_sizing_write_recipe(const fr_sizing *s, const fr_budget *training, const
         recipe, "train:\n  length: %lld\n  micro_batch: %lld\n  accumulation: %lld\n  seed: %lld\n",
         (long long)s->length, (long long)s->micro_batch, (long long)s->accumulation,
         (long long)seed);
-    fr_buffer_printf(recipe, "  checkpoint_seconds: 60\n  evals: 8\n  final_weights: best\n");
+    fr_buffer_printf(recipe, "  evals: 8\n  eval_tokens: %.0f\n",
+                     fmin(65536, fmax(2048, EVALUATED * s->tokens)));
+    fr_buffer_printf(recipe, "  checkpoint_seconds: 60\n  final_weights: best\n");
     if (training->kind == FR_BUDGET_SECONDS)
         fr_buffer_printf(recipe, "  seconds: %.2f\n", training->amount);
     else if (training->kind == FR_BUDGET_FLOPS)
