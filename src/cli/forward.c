@@ -30,13 +30,8 @@ static const fr_option options[] = {
      "also the intermediate results whose names match: \"layers.*.out\", \"*\" (docs/models.md)"},
 };
 
-static void defaults(void *o)
-{
-    *(forward_options *)o = (forward_options){0};
-}
-
 static const fr_option_table table = {"forward", options, sizeof options / sizeof *options,
-                                      sizeof(forward_options), defaults};
+                                      sizeof(forward_options), NULL};
 
 typedef struct kept {
     char name[MOST_NAME];

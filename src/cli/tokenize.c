@@ -31,13 +31,8 @@ static const fr_option options[] = {
      "leave special tokens out when decoding"},
 };
 
-static void defaults(void *o)
-{
-    *(tokenize_options *)o = (tokenize_options){0};
-}
-
 static const fr_option_table table = {"tokenize", options, sizeof options / sizeof *options,
-                                      sizeof(tokenize_options), defaults};
+                                      sizeof(tokenize_options), NULL};
 
 static fr_status read_input(fr_buffer *text, fr_error *error)
 {
