@@ -1,4 +1,4 @@
-/* formats.h: files that others define: safetensors, and TensorBoard event files. */
+/* formats.h: files that others define: safetensors, JSON, and TensorBoard event files. */
 #ifndef FRUGAL_FORMATS_H
 #define FRUGAL_FORMATS_H
 
@@ -40,6 +40,13 @@ typedef struct fr_safetensors_item {
 /* hash (may be NULL) receives XXH3 of the whole file. */
 fr_status fr_safetensors_write(const char *path, const fr_safetensors_item *items, size_t count,
                                const char *const *metadata, uint64_t *hash, fr_error *error);
+
+/* ---- JSON ---- */
+
+struct json_t; /* jansson */
+/* Write FOLDER/NAME, whole or not at all, and release `document`; NULL (it could not be made) is FR_NO_MEMORY. */
+fr_status fr_json_write(const char *folder, const char *name, struct json_t *document,
+                        fr_error *error);
 
 /* ---- TensorBoard event files ------------------------------------------------------------------------------------------------- */
 

@@ -7,14 +7,11 @@
 #include "cli/cli.h"
 
 #include "cli/data_options.h"
-#include "cli/make_request.h"
-#include "cli/model_card.h"
+#include "cli/make_job.h"
 #include "cli/training.h"
 #include "frugal/plan.h"
-#include "frugal/report.h"
 
 #include <dirent.h>
-#include <jansson.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -22,14 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SAMPLES = 3, SAMPLE_TOKENS = 100 };
-
-typedef struct make_options {
-    char *budget, *out;
-    double price_per_hour;
-    int64_t seed;
-    bool resume;
-} make_options;
+enum { SAMPLE_TOKENS = 100 };
 
 static const fr_option options[] = {
     {"budget", FR_OPTION_STRING, offsetof(make_options, budget),
@@ -56,27 +46,6 @@ static void defaults(void *o)
 
 static const fr_option_table table = {"make", options, sizeof options / sizeof *options,
                                       sizeof(make_options), defaults};
-
-/* Everything that one job holds; freed in one place. */
-typedef struct job {
-    const cli_call *call;
-    const make_options *options;
-    char *out, *run, *data; /* OUT, OUT/run, OUT/run/data */
-    bool out_was_there;
-    fr_lock *lock;
-    double start, cpu_start, joules_start;
-    double trained_at; /* the clock when training was over */
-    make_request asked;
-    fr_budget budget;
-    fr_machine machine;
-    fr_data_report report;
-    fr_recipe *recipe;
-    fr_train_result trained;
-    fr_model *model;
-    fr_tokenizer *tokenizer;
-    fr_evaluation held_out;
-    fr_buffer samples[SAMPLES];
-} job;
 
 /* ---- the folder ------------------------------------------------------------------------------------------------------- */
 
@@ -105,7 +74,7 @@ static bool is_empty(const char *path)
 }
 
 /* "frugal make --out OUT --resume", as a shell takes it. */
-static const char *resume_command(const job *j, fr_buffer *text)
+static const char *resume_command(const make_job *j, fr_buffer *text)
 {
     fr_buffer_text(text, "frugal make --out ");
     cli_shell_word(j->out, text);
@@ -114,7 +83,7 @@ static const char *resume_command(const job *j, fr_buffer *text)
 }
 
 /* OUT as it was named, without "/" behind; OUT/run; OUT/run/data. */
-static fr_status name_folders(job *j, fr_error *error)
+static fr_status name_folders(make_job *j, fr_error *error)
 {
     size_t length = strlen(j->options->out);
     while (length > 1 && j->options->out[length - 1] == '/')
@@ -125,7 +94,7 @@ static fr_status name_folders(job *j, fr_error *error)
     return j->data ? FR_OK : no_memory(error);
 }
 
-static fr_status check_folder(job *j, fr_error *error)
+static fr_status check_folder(make_job *j, fr_error *error)
 {
     const char *out = j->out;
     bool begun = holds(j->run, "make.json"), done = holds(out, "README.md");
@@ -157,29 +126,18 @@ static fr_status check_folder(job *j, fr_error *error)
 }
 
 /* Nothing was trained: leave nothing half made. */
-static void remove_folder(const job *j)
+static void remove_folder(const make_job *j)
 {
     fr_folder_remove(j->run, NULL);
     if (!j->out_was_there)
         rmdir(j->out);
 }
 
-static fr_status write_json(const char *folder, const char *name, json_t *json, fr_error *error)
-{
-    char *path = fr_path_join(folder, name), *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    fr_status status = text && path ? fr_file_write(path, text, strlen(text), error)
-                                    : fr_fail(error, FR_NO_MEMORY, "no memory for %s", name);
-    free(text);
-    fr_free(path);
-    json_decref(json);
-    return status;
-}
-
 /* ---- the steps ---------------------------------------------------------------------------------------------------------------- */
 
 /* What the options of preparing text are for this job. Scoring the held-out text must not eat a small budget: 4 KiB for each second,
    but enough for two documents. */
-static fr_status data_options(const job *j, cli_data_options *data, fr_error *error)
+static fr_status data_options(const make_job *j, cli_data_options *data, fr_error *error)
 {
     const double seconds = j->budget.kind == FR_BUDGET_SECONDS ? j->budget.amount
                            : j->budget.kind == FR_BUDGET_FLOPS ? j->budget.amount / 5e10
@@ -196,7 +154,7 @@ static fr_status data_options(const job *j, cli_data_options *data, fr_error *er
     return FR_OK;
 }
 
-static fr_status prepare_text(job *j, fr_error *error)
+static fr_status prepare_text(make_job *j, fr_error *error)
 {
     cli_data_options data;
     const cli_call *call = j->call;
@@ -212,7 +170,7 @@ static fr_status prepare_text(job *j, fr_error *error)
 }
 
 /* A recipe for the sizes; `data` NULL leaves its section out. */
-static fr_status make_recipe(const job *j, const fr_sizing *sizing, const fr_budget *training,
+static fr_status make_recipe(const make_job *j, const fr_sizing *sizing, const fr_budget *training,
                              const char *data, fr_recipe **recipe, fr_error *error)
 {
     fr_buffer text = {0};
@@ -229,7 +187,7 @@ static fr_status make_recipe(const job *j, const fr_sizing *sizing, const fr_bud
 
 /* A mistake in key=value words must show before the text is read: a dry run of the recipe that some other budget and text would
    give finds it. */
-static fr_status check_words(const job *j, fr_error *error)
+static fr_status check_words(const make_job *j, fr_error *error)
 {
     enum { ANY_TOKENS = 1 << 20, ANY_VOCABULARY = 4096 };
     fr_machine machine = {.gemm_flops = 1e11};
@@ -256,7 +214,7 @@ static fr_status check_words(const job *j, fr_error *error)
 
 /* Seconds to keep back for what follows training. Scoring: documents longer than the context are read in windows that overlap by
    half, so twice, and reading costs a third of learning. Samples: every token reads all weights once. Then the files. */
-static double seconds_after_training(const job *j, const fr_sizing *sizing)
+static double seconds_after_training(const make_job *j, const fr_sizing *sizing)
 {
     double scoring = (double)j->report.held_out_tokens * 2 * sizing->flops_per_token / 3 /
                      sizing->flops_per_second;
@@ -265,7 +223,7 @@ static double seconds_after_training(const job *j, const fr_sizing *sizing)
     return 0.3 + 1.1 * (scoring + talking) + 0.01 * j->budget.amount;
 }
 
-static fr_status choose_sizes(job *j, fr_error *error)
+static fr_status choose_sizes(make_job *j, fr_error *error)
 {
     fr_sizing_request request = {j->budget, &j->machine, j->report.train_tokens,
                                  j->report.vocabulary, fr_physical_memory()};
@@ -288,7 +246,7 @@ static fr_status choose_sizes(job *j, fr_error *error)
                            : no_memory(error);
 }
 
-static fr_status load_recipe(job *j, fr_error *error)
+static fr_status load_recipe(make_job *j, fr_error *error)
 {
     char *path = fr_path_join(j->run, "recipe.yaml");
     fr_status status = path ? fr_recipe_load(&j->recipe, path, error) : no_memory(error);
@@ -297,7 +255,7 @@ static fr_status load_recipe(job *j, fr_error *error)
 }
 
 /* make.json says for the next sitting what this one took so far. */
-static fr_status train(job *j, fr_error *error)
+static fr_status train(make_job *j, fr_error *error)
 {
     fr_run_options run = {.folder = j->run,
                           .locked = true,
@@ -312,7 +270,7 @@ static fr_status train(job *j, fr_error *error)
 }
 
 /* Move the finished model's files up to OUT, config.json last: with it the folder is a model. */
-static fr_status publish(const job *j, fr_error *error)
+static fr_status publish(const make_job *j, fr_error *error)
 {
     static const char *const names[] = {"generation_config.json", "model.safetensors",
                                         "tokenizer.json", "tokenizer_config.json", "config.json"};
@@ -345,7 +303,7 @@ static fr_status next_document(void *context, const char **text, size_t *size, f
     return FR_OK;
 }
 
-static fr_status evaluate(job *j, fr_error *error)
+static fr_status evaluate(make_job *j, fr_error *error)
 {
     char *path = fr_path_join(j->data, "held_out.jsonl");
     fr_source_options as_is = {0};
@@ -362,108 +320,26 @@ static fr_status evaluate(job *j, fr_error *error)
 
 static bool keep_sample(void *context, int64_t row, const char *text, size_t size)
 {
-    fr_buffer_append(&((job *)context)->samples[row], text, size);
+    fr_buffer_append(&((make_job *)context)->samples[row], text, size);
     return true;
 }
 
-static fr_status sample(job *j, fr_error *error)
+static fr_status sample(make_job *j, fr_error *error)
 {
-    static const char *const prompts[SAMPLES] = {"", "", ""};
+    static const char *const prompts[MAKE_SAMPLES] = {"", "", ""};
     fr_sampling_options how = {.temperature = 0.8,
                                .top_p = 0.95,
                                .repetition_penalty = 1,
                                .max_tokens = SAMPLE_TOKENS,
                                .seed = j->asked.seed};
-    return fr_generate(j->model, j->tokenizer, prompts, SAMPLES, &how, keep_sample, j, NULL, NULL,
-                       error);
-}
-
-/* ---- the result --------------------------------------------------------------------------------------------------------------- */
-
-/* Of all sittings: before training, training, and what came after it. */
-static double seconds_so_far(const job *j)
-{
-    return j->asked.spent + j->trained.seconds + fr_seconds() - j->trained_at;
-}
-
-/* 0 for a job of several sittings: what the others used is not known. */
-static double cpu_seconds_so_far(const job *j)
-{
-    return j->options->resume ? 0 : fr_cpu_seconds() - j->cpu_start;
-}
-
-/* 0 when the machine does not tell, and for a job of several sittings. */
-static double joules_so_far(const job *j)
-{
-    return j->options->resume ? 0 : fmax(0, fr_energy_joules() - j->joules_start);
-}
-
-static fr_status write_card(const job *j, fr_error *error)
-{
-    const char *samples[SAMPLES];
-    for (int i = 0; i < SAMPLES; i++)
-        samples[i] = j->samples[i].data ? j->samples[i].data : "";
-    char *absolute = realpath(j->out, NULL); /* "." has a name, too */
-    const char *slash = absolute ? strrchr(absolute, '/') : NULL;
-    cli_card card = {.name = slash && slash[1] ? slash + 1 : j->out,
-                     .budget = j->asked.budget,
-                     .reason = j->asked.reason,
-                     .model = j->model,
-                     .data = &j->report,
-                     .train = &j->trained,
-                     .held_out = &j->held_out,
-                     .machine = &j->machine,
-                     .samples = samples,
-                     .sample_count = SAMPLES,
-                     .seconds = seconds_so_far(j),
-                     .cpu_seconds = cpu_seconds_so_far(j),
-                     .price_per_hour = j->asked.price_per_hour,
-                     .joules = joules_so_far(j)};
-    fr_status status = cli_card_write(&card, j->out, error);
-    free(absolute);
-    return status;
-}
-
-/* What --json prints and the report reads (keys: report.h). */
-static json_t *result_json(const job *j)
-{
-    json_t *samples = json_array();
-    for (int i = 0; i < SAMPLES; i++)
-        json_array_append_new(samples, json_string(j->samples[i].data ? j->samples[i].data : ""));
-    const fr_evaluation *e = &j->held_out;
-    json_t *held_out = json_pack("{s:f, s:f, s:f, s:I, s:I}", "loss", e->loss, "perplexity",
-                                 e->perplexity, "bits_per_byte", e->bits_per_byte, "tokens",
-                                 (json_int_t)e->tokens, "bytes", (json_int_t)e->bytes);
-    json_t *model = json_string(j->out);
-    json_t *json = json_pack("{s:o, s:o, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model",
-                             model ? model : json_string("(not UTF-8)"), "held_out", held_out,
-                             "parameters", (json_int_t)fr_model_parameter_total(j->model), "tokens",
-                             (json_int_t)j->trained.tokens, "flops", j->trained.flops, "seconds",
-                             seconds_so_far(j), "cpu_seconds", cpu_seconds_so_far(j), "joules",
-                             joules_so_far(j), "price_per_hour", j->asked.price_per_hour, "reason",
-                             j->asked.reason, "samples", samples);
-    return json;
-}
-
-static fr_status print_result(const job *j, fr_error *error)
-{
-    if (j->call->json)
-        return cli_print_json(result_json(j), error);
-    char a[24], b[24];
-    for (int i = 0; i < SAMPLES; i++)
-        FR_TRY(cli_print(error, "--- sample %d ---\n%s\n\n", i + 1,
-                         j->samples[i].data ? j->samples[i].data : ""));
-    return cli_print(
-        error,
-        "%s: %s parameters; held-out loss %.4f, perplexity %.2f, %.4f bits per byte; made in %s\n",
-        j->out, cli_count_text((double)fr_model_parameter_total(j->model), a), j->held_out.loss,
-        j->held_out.perplexity, j->held_out.bits_per_byte, cli_seconds_text(seconds_so_far(j), b));
+    return fr_generate(j->model, j->tokenizer, prompts, MAKE_SAMPLES, &how, keep_sample, j, NULL,
+                       NULL, error);
 }
 
 /* ---- the sequence --------------------------------------------------------------------------------------------------------------- */
 
 /* What is said on the command line, as a request; with `all` what was not said too. */
-static fr_status said(const job *j, bool all, make_request *request, fr_error *error)
+static fr_status said(const make_job *j, bool all, make_request *request, fr_error *error)
 {
     const make_options *o = j->options;
     *request = (make_request){.price_per_hour = o->price_per_hour,
@@ -475,7 +351,7 @@ static fr_status said(const job *j, bool all, make_request *request, fr_error *e
 }
 
 /* Everything that can be refused before the text is read is. */
-static fr_status begin(job *j, fr_error *error)
+static fr_status begin(make_job *j, fr_error *error)
 {
     FR_TRY(said(j, true, &j->asked, error));
     FR_TRY(fr_budget_parse(j->asked.budget, j->asked.price_per_hour, &j->budget, error));
@@ -485,7 +361,7 @@ static fr_status begin(job *j, fr_error *error)
     return make_request_write(&j->asked, j->run, error);
 }
 
-static fr_status go_on(job *j, fr_error *error)
+static fr_status go_on(make_job *j, fr_error *error)
 {
     make_request again;
     FR_TRY(fr_lock_folder(&j->lock, j->run, error));
@@ -499,7 +375,7 @@ static fr_status go_on(job *j, fr_error *error)
 }
 
 /* The prepared text, the machine and the recipe: what earlier sittings made is taken, the rest is made. */
-static fr_status prepare(job *j, fr_error *error)
+static fr_status prepare(make_job *j, fr_error *error)
 {
     char *report = fr_path_join(j->data, "report.json");
     fr_status status = !report                  ? no_memory(error)
@@ -511,23 +387,21 @@ static fr_status prepare(job *j, fr_error *error)
     return holds(j->run, "recipe.yaml") ? load_recipe(j, error) : choose_sizes(j, error);
 }
 
-static fr_status finish(job *j, fr_error *error)
+static fr_status finish(make_job *j, fr_error *error)
 {
     FR_TRY(publish(j, error));
     FR_TRY(fr_model_load(&j->model, j->out, error));
     FR_TRY(fr_tokenizer_load(&j->tokenizer, j->out, error));
     FR_TRY(evaluate(j, error));
     FR_TRY(sample(j, error));
-    FR_TRY(write_json(j->run, "result.json", result_json(j), error));
-    FR_TRY(fr_report_write(j->run, error));
-    FR_TRY(write_card(j, error));
+    FR_TRY(make_result_write(j, error));
     cli_progress_done("%s", "");
-    return print_result(j, error);
+    return make_result_print(j, error);
 }
 
-static void free_job(job *j)
+static void free_job(make_job *j)
 {
-    for (int i = 0; i < SAMPLES; i++)
+    for (int i = 0; i < MAKE_SAMPLES; i++)
         fr_buffer_free(&j->samples[i]);
     fr_tokenizer_free(j->tokenizer);
     fr_model_destroy(j->model);
@@ -540,7 +414,7 @@ static void free_job(job *j)
     fr_free(j->out);
 }
 
-static fr_status run_sequence(job *j, fr_error *error)
+static fr_status run_sequence(make_job *j, fr_error *error)
 {
     fr_status status = prepare(j, error);
     if (status == FR_OK)
@@ -552,7 +426,7 @@ static fr_status run_sequence(job *j, fr_error *error)
     return status == FR_OK ? finish(j, error) : status;
 }
 
-static fr_status run_job(job *j, fr_error *error)
+static fr_status run_job(make_job *j, fr_error *error)
 {
     FR_TRY(name_folders(j, error));
     FR_TRY(check_folder(j, error));
@@ -578,11 +452,11 @@ static fr_status run(const cli_call *call, fr_error *error)
     if (call->operand_count == 0 && !o->resume)
         return fr_fail(error, FR_BAD_INPUT,
                        "name the text to learn from: frugal make TEXT... --budget 5m --out DIR");
-    job j = {.call = call,
-             .options = o,
-             .start = fr_seconds(),
-             .cpu_start = fr_cpu_seconds(),
-             .joules_start = fr_energy_joules()};
+    make_job j = {.call = call,
+                  .options = o,
+                  .start = fr_seconds(),
+                  .cpu_start = fr_cpu_seconds(),
+                  .joules_start = fr_energy_joules()};
     fr_status status = run_job(&j, error);
     free_job(&j);
     return status;

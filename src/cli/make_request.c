@@ -2,6 +2,8 @@
    any instant can begin again or go on with nothing but its folder. */
 #include "cli/make_request.h"
 
+#include "frugal/formats.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,14 +83,7 @@ fr_status make_request_write(const make_request *request, const char *run, fr_er
                              (json_int_t)request->seed, "texts", list_json(&request->texts),
                              "words", list_json(&request->words), "spent_before_training",
                              request->spent, "reason", request->reason ? request->reason : "");
-    char *path = fr_path_join(run, "make.json"),
-         *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    fr_status status =
-        text && path ? fr_file_write(path, text, strlen(text), error) : no_memory(error);
-    free(text);
-    fr_free(path);
-    json_decref(json);
-    return status;
+    return fr_json_write(run, "make.json", json, error);
 }
 
 static fr_status read_list(const json_t *list, fr_strings *strings, fr_error *error)

@@ -1,4 +1,5 @@
 /* folder.c: the files of a run folder that are written once: the recipe as resolved, the machine, the model, the summary. */
+#include "frugal/formats.h"
 #include "kernels/kernels.h"
 #include "train/trainer.h"
 
@@ -7,20 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-
-/* Write `object` and release it. */
-static fr_status write_json(const fr_trainer *trainer, const char *name, json_t *object,
-                            fr_error *error)
-{
-    char *path = fr_path_join(trainer->folder, name);
-    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
-    fr_status status = path && text ? fr_file_write(path, text, strlen(text), error)
-                                    : fr_fail(error, FR_NO_MEMORY, "no memory to write %s", name);
-    free(text);
-    fr_free(path);
-    json_decref(object);
-    return status;
-}
 
 /* A JSON number, null when it is none. */
 static json_t *real(double value)
@@ -57,7 +44,7 @@ fr_status fr_folder_write_machine(const fr_trainer *trainer, fr_error *error)
         "frugal", fr_version(), "gemm_flops_per_second",
         trainer->peak_flops > 0 ? json_real(trainer->peak_flops) : json_null());
     fr_free(name);
-    return write_json(trainer, "machine.json", object, error);
+    return fr_json_write(trainer->folder, "machine.json", object, error);
 }
 
 /* ---- recipe.yaml ---- */
@@ -114,5 +101,5 @@ fr_status fr_folder_write_summary(const fr_trainer *trainer, const fr_train_resu
         real(result->held_out_loss), "best_loss", real(result->best_loss), "best_step",
         (json_int_t)result->best_step, "tokens_per_second", real(result->tokens_per_second),
         "peak_bytes", peaks, "resident_peak_bytes", (json_int_t)fr_resident_peak());
-    return write_json(trainer, "summary.json", object, error);
+    return fr_json_write(trainer->folder, "summary.json", object, error);
 }
