@@ -44,6 +44,8 @@ fr_status fr_safetensors_write(const char *path, const fr_safetensors_item *item
 /* ---- JSON ---- */
 
 struct json_t; /* jansson */
+/* A number, or null when it is not finite. */
+struct json_t *fr_json_real(double value);
 /* Write FOLDER/NAME, whole or not at all, and release `document`; NULL (it could not be made) is FR_NO_MEMORY. */
 fr_status fr_json_write(const char *folder, const char *name, struct json_t *document,
                         fr_error *error);

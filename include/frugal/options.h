@@ -28,6 +28,7 @@ typedef struct fr_strings {
     char **items;
     size_t count;
 } fr_strings;
+void fr_strings_free(fr_strings *strings); /* the items and the list; leaves it empty */
 
 typedef struct fr_floats {
     double *items;

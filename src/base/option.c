@@ -21,7 +21,7 @@ const fr_option *fr_option_find(const fr_option_table *table, const char *name)
 
 /* ---- clean-up ---- */
 
-static void free_strings(fr_strings *strings)
+void fr_strings_free(fr_strings *strings)
 {
     for (size_t i = 0; i < strings->count; i++)
         fr_free(strings->items[i]);
@@ -33,7 +33,7 @@ static void free_field(const fr_option *option, void *options)
 {
     void *at = field(option, options);
     if (option->type == FR_OPTION_STRINGS)
-        free_strings(at);
+        fr_strings_free(at);
     else if (option->type == FR_OPTION_FLOATS) {
         fr_free(((fr_floats *)at)->items);
         *(fr_floats *)at = (fr_floats){0};

@@ -16,14 +16,6 @@ static fr_status no_memory(fr_error *error)
     return fr_fail(error, FR_NO_MEMORY, "no memory for what the job was asked for");
 }
 
-static void free_strings(fr_strings *strings)
-{
-    for (size_t i = 0; i < strings->count; i++)
-        fr_free(strings->items[i]);
-    fr_free(strings->items);
-    *strings = (fr_strings){0};
-}
-
 static bool make_room(fr_strings *strings, size_t count)
 {
     strings->items = fr_alloc_array(count ? count : 1, sizeof *strings->items, FR_MEMORY_OTHER);
@@ -55,8 +47,8 @@ fr_status make_request_take(make_request *request, const char *const *texts, siz
 
 void make_request_free(make_request *request)
 {
-    free_strings(&request->texts);
-    free_strings(&request->words);
+    fr_strings_free(&request->texts);
+    fr_strings_free(&request->words);
     fr_free(request->budget);
     fr_free(request->reason);
     *request = (make_request){0};

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/training.h"
 
+#include "frugal/formats.h"
 #include "frugal/machine.h"
 #include "frugal/report.h"
 #include "frugal/train.h"
@@ -24,11 +25,6 @@ static const fr_option options[] = {
 static const fr_option_table table = {"train", options, sizeof options / sizeof *options,
                                       sizeof(train_verb_options), NULL};
 
-static json_t *real(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static fr_status print_result(const cli_call *call, const fr_train_result *r, fr_error *error)
 {
     const train_verb_options *o = call->options;
@@ -38,9 +34,10 @@ static fr_status print_result(const cli_call *call, const fr_train_result *r, fr
             json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:I, s:o}", "run", o->out,
                       "stopped_by", r->stopped_by, "steps", (json_int_t)r->step, "tokens",
                       (json_int_t)r->tokens, "seconds", r->seconds, "flops", r->flops, "loss",
-                      real(r->loss), "held_out_loss", real(r->held_out_loss), "best_loss",
-                      real(r->best_loss), "best_step", (json_int_t)r->best_step,
-                      "tokens_per_second", real(r->tokens_per_second)),
+                      fr_json_real(r->loss), "held_out_loss", fr_json_real(r->held_out_loss),
+                      "best_loss", fr_json_real(r->best_loss), "best_step",
+                      (json_int_t)r->best_step, "tokens_per_second",
+                      fr_json_real(r->tokens_per_second)),
             error);
     FR_TRY(cli_print(error, "%lld steps, %s tokens in %s, %sFLOP: loss %.4f", (long long)r->step,
                      cli_count_text((double)r->tokens, tokens), cli_seconds_text(r->seconds, time),

@@ -1,9 +1,15 @@
-/* json_write.c: a JSON document as a file that appears whole or not at all. */
+/* json_write.c: a JSON document as a file that appears whole or not at all. JSON knows no NaN and no infinity: they become null. */
 #include "frugal/formats.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+json_t *fr_json_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
 
 fr_status fr_json_write(const char *folder, const char *name, json_t *document, fr_error *error)
 {

@@ -4,16 +4,9 @@
 #include "train/trainer.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-
-/* A JSON number, null when it is none. */
-static json_t *real(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 /* ---- machine.json ---- */
 
@@ -89,7 +82,8 @@ fr_status fr_folder_write_summary(const fr_trainer *trainer, const fr_train_resu
 {
     json_t *domains = json_object(), *peaks = json_object();
     for (size_t i = 0; i < trainer->domain_count; i++)
-        json_object_set_new(domains, trainer->domains[i].name, real(trainer->domains[i].loss));
+        json_object_set_new(domains, trainer->domains[i].name,
+                            fr_json_real(trainer->domains[i].loss));
     for (int kind = 0; kind < FR_MEMORY_KINDS; kind++)
         json_object_set_new(peaks, fr_memory_kind_name((fr_memory_kind)kind),
                             json_integer((json_int_t)fr_memory_peak((fr_memory_kind)kind)));
@@ -97,9 +91,10 @@ fr_status fr_folder_write_summary(const fr_trainer *trainer, const fr_train_resu
         "{s:s, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I}", "stopped_by",
         result->stopped_by, "steps", (json_int_t)result->step, "tokens", (json_int_t)result->tokens,
         "parameters", (json_int_t)trainer->own->plan.parameters, "seconds", result->seconds,
-        "flops", result->flops, "loss", real(result->loss), "held_out", domains, "held_out_loss",
-        real(result->held_out_loss), "best_loss", real(result->best_loss), "best_step",
-        (json_int_t)result->best_step, "tokens_per_second", real(result->tokens_per_second),
-        "peak_bytes", peaks, "resident_peak_bytes", (json_int_t)fr_resident_peak());
+        "flops", result->flops, "loss", fr_json_real(result->loss), "held_out", domains,
+        "held_out_loss", fr_json_real(result->held_out_loss), "best_loss",
+        fr_json_real(result->best_loss), "best_step", (json_int_t)result->best_step,
+        "tokens_per_second", fr_json_real(result->tokens_per_second), "peak_bytes", peaks,
+        "resident_peak_bytes", (json_int_t)fr_resident_peak());
     return fr_json_write(trainer->folder, "summary.json", object, error);
 }
