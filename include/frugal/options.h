@@ -51,8 +51,10 @@ typedef struct fr_option_table {
     const char *name; /* "optimizer.adamw", "train" */
     const fr_option *options;
     size_t count;
-    size_t size;                     /* sizeof the options struct */
-    void (*defaults)(void *options); /* fills a zeroed struct; strings with fr_string_copy */
+    size_t size; /* sizeof the options struct */
+    void (*defaults)(
+        void
+            *options); /* fills a zeroed struct, NULL: zeros will do; strings with fr_string_copy */
 } fr_option_table;
 
 /* ---- registries: extension points and their implementations ------------------------------------------------------ */

@@ -379,10 +379,11 @@ const fr_kind *fr_section_kind(const fr_section *section, const fr_registry *reg
 void fr_option_describe(const fr_option_table *table, const fr_option *option, fr_buffer *out)
 {
     write_type(option, out);
-    void *defaults = table->defaults ? fr_alloc(table->size, FR_MEMORY_OTHER) : NULL;
+    void *defaults = fr_alloc(table->size, FR_MEMORY_OTHER);
     if (!defaults)
         return;
-    table->defaults(defaults);
+    if (table->defaults)
+        table->defaults(defaults);
     fr_buffer_text(out, "; default ");
     if (option->type == FR_OPTION_STRING && !*(char **)field(option, defaults))
         fr_buffer_text(out, "none");

@@ -762,7 +762,7 @@ static void test_help_writes_numbers_as_people_do(void **state)
         const fr_option_table one = {"t", &at_least, 1, sizeof(double), NULL};
         fr_buffer out = {0}, expected = {0};
         fr_option_describe(&one, &at_least, &out);
-        fr_buffer_printf(&expected, "number, at least %s", cases[i].text);
+        fr_buffer_printf(&expected, "number, at least %s; default 0", cases[i].text);
         assert_string_equal(out.data, expected.data);
         fr_buffer_free(&out);
         fr_buffer_free(&expected);
