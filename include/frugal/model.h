@@ -44,9 +44,10 @@ fr_tensor *fr_linear_layer_apply(fr_linear_layer *layer, fr_tape *tape,
 
 /* ---- batches and caches -------------------------------------------------------------------------------------------------- */
 
-/* What a model reads and an objective compares with; tensors live on the tape or outside it. */
+/* What a model reads and an objective compares with; tensors live on the tape or outside it. A family reads what it needs and
+   refuses what it cannot honour; fields that are NULL are absent. */
 typedef struct fr_batch {
-    fr_tensor *ids; /* (B, T) i32 */
+    fr_tensor *ids; /* (B, T) i32; encoder-decoders: what the encoder reads */
     fr_tensor *
         positions; /* (B, T) i32, or NULL: 0..T-1; with a cache the places that follow what it holds */
     fr_tensor *
@@ -56,6 +57,13 @@ typedef struct fr_batch {
     fr_tensor *weights; /* (B, T) f32 per-token loss weights, or NULL */
     const int32_t
         *counts; /* B numbers 0..T on the host, or NULL: T each. Only with a cache: see there */
+    fr_tensor
+        *lengths;     /* (B) i32: how many of a row's T tokens are text, the rest is padding on the
+                           right that nothing attends to; NULL: all */
+    fr_tensor *types; /* (B, T) i32 token types (BERT's segment A or B); NULL: 0 */
+    fr_tensor *decoder_ids; /* (B, U) i32: what the decoder of an encoder-decoder reads */
+    fr_tensor *pixels;      /* (B, channels, height, width) f32, normalised as the model wants */
+    fr_tensor *labels;      /* (B) i32 classes, or (B, labels) f32 values; for objectives */
 } fr_batch;
 
 /* Keys and values of what was read before, contiguous per row; rows may have different lengths. For NO_GRAD tapes, without
@@ -79,10 +87,69 @@ typedef struct fr_cache fr_cache;
 typedef struct fr_model fr_model;
 struct json_t; /* jansson */
 
+/* What a model ends in, which Hugging Face's class names tell ("BertForMaskedLM"). */
+typedef enum fr_task {
+    FR_TASK_NONE, /* the body alone: hidden states, perhaps pooled ("BertModel") */
+    FR_TASK_CAUSAL_LM,
+    FR_TASK_MASKED_LM,
+    FR_TASK_SEQ2SEQ_LM,
+    FR_TASK_SEQUENCE_CLASSIFICATION, /* also regression: see fr_problem */
+    FR_TASK_TOKEN_CLASSIFICATION,
+    FR_TASK_MULTIPLE_CHOICE,
+    FR_TASK_QUESTION_ANSWERING,
+    FR_TASK_REPLACED_TOKEN, /* ELECTRA's discriminator */
+    FR_TASK_IMAGE_CLASSIFICATION,
+    FR_TASK_CONTRASTIVE /* two towers */
+} fr_task;
+/* Names in the order of fr_task, NULL-terminated: "none", "causal_lm", ...: choices of an option. */
+extern const char *const fr_task_names[];
+typedef enum fr_problem {
+    FR_PROBLEM_SINGLE_LABEL,
+    FR_PROBLEM_REGRESSION,
+    FR_PROBLEM_MULTI_LABEL
+} fr_problem;
+/* Hugging Face's names (config.json "problem_type") in that order, NULL-terminated. */
+extern const char *const fr_problem_names[];
+
+/* A model's head: the task, and what a classifier tells apart. */
+typedef struct fr_model_head {
+    fr_task task;
+    int64_t labels;   /* outputs of a classifier; 0 for tasks without one */
+    fr_strings names; /* of the labels (id2label); empty: none were given */
+    fr_problem problem;
+} fr_model_head;
+
+/* A class of Hugging Face's ("architectures" of config.json). */
+typedef struct fr_model_class {
+    const char *model_type, *name;
+    fr_task task;
+} fr_model_class;
+
+/* A name under which files may hold a copy of a parameter that the model ties; the copy must equal it. */
+typedef struct fr_tied_name {
+    const char *stored, *parameter;
+} fr_tied_name;
+
+/* What a model gives for a batch, by Hugging Face's names: "last_hidden_state", "logits", "pooler_output",
+   "encoder_last_hidden_state", "text_embeds", ... */
+enum { FR_MOST_OUTPUTS = 12 };
+typedef struct fr_outputs {
+    struct {
+        const char *name; /* static */
+        fr_tensor *tensor;
+    } items[FR_MOST_OUTPUTS];
+    int count;
+} fr_outputs;
+void fr_outputs_add(fr_outputs *outputs, const char *name, fr_tensor *tensor);
+fr_tensor *fr_outputs_find(const fr_outputs *outputs, const char *name); /* NULL: none */
+
 typedef struct fr_model_kind {
     fr_kind base; /* options: the configuration, fields named as in config.json */
     const char *const
         *model_types; /* config.json "model_type" values that this file reads, NULL-terminated */
+    /* The classes that it can be, ended by an empty one. The first of a model_type is what a folder without "architectures" and a
+       new model are. */
+    const fr_model_class *classes;
     const char *const
         *extra_fields; /* fields of config.json that read_config reads itself, NULL-terminated */
     const char *const
@@ -93,17 +160,27 @@ typedef struct fr_model_kind {
                              fr_error *error);
     /* Write the fields into a config.json object. */
     fr_status (*write_config)(const void *config, struct json_t *json, fr_error *error);
-    /* Check the configuration and declare the parameters with fr_model_add_parameter and fr_model_add_linear. */
+    /* Check the configuration and declare the parameters with fr_model_add_parameter and fr_model_add_linear; model->head says
+       which head to declare. */
     fr_status (*build)(fr_model *model, fr_error *error);
-    /* ids -> hidden states after the final norm, (B, T, C). cache may be NULL; it is appended to. */
+    /* ids -> the last hidden states, (B, T, C); of an encoder-decoder: its decoder's, (B, U, C). cache may be NULL; it is appended to. */
     fr_tensor *(*hidden)(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache);
+    /* Hidden states -> what the output matrix multiplies (BERT's transform, T5's scale). NULL: the hidden states. */
+    fr_tensor *(*features)(fr_model *model, fr_tape *tape, fr_tensor *hidden);
+    /* All outputs, for a body and for heads other than language models'. NULL: last_hidden_state, and logits where there is an
+       output matrix. */
+    void (*outputs)(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_outputs *outputs);
     void (*destroy)(fr_model *model); /* frees model->own */
     const char
         *prefix; /* of parameter names, which files may leave out: "transformer.", "model." */
     /* True for a matrix that files hold as (in, out): GPT-2's Conv1D layers. NULL: none. */
     bool (*stored_transposed)(const fr_parameter *parameter);
     bool (*ignores_tensor)(
-        const char *name); /* of a file: tables that the model makes itself. NULL: none */
+        const char *name);    /* of a file: tables that the model makes itself. NULL: none */
+    const fr_tied_name *tied; /* ended by an empty one. NULL: none */
+    /* What the names of a head's tensors begin with ("classifier."), NULL-terminated: what may be fresh, and what is left out, when
+       a folder is loaded with another head than its own. NULL: "lm_head." and "score.". */
+    const char *const *head_prefixes;
 } fr_model_kind;
 
 struct fr_model {
@@ -117,8 +194,12 @@ struct fr_model {
     /* what decoding and objectives need to know, filled by build: */
     int64_t vocabulary, width, layers, heads, kv_heads, head_dim;
     int64_t max_positions; /* the context the model was made for; GPT-2 cannot read beyond it */
-    fr_parameter *head;    /* (V, C) output matrix: the embedding when tied */
-    int64_t eos, bos, pad; /* -1: none */
+    fr_model_head head;
+    /* Language models: logits = cap(features W^T + bias), where cap(x) = c tanh(x / c). */
+    fr_parameter *output;      /* W (V, C): the embedding when tied; NULL: no language model */
+    fr_parameter *output_bias; /* (V) or NULL */
+    float output_cap;          /* c; 0: none */
+    int64_t eos, bos, pad;     /* -1: none */
     int64_t end_ids[16]; /* every id that ends a text: eos, and what the folder lists besides it */
     size_t end_count;
     bool shapes_only; /* parameters have no data: for plans */
@@ -128,10 +209,21 @@ struct fr_model {
 
 extern const fr_registry fr_models; /* gpt2, llama */
 
+/* The class of a model_type with that task; NULL: there is none. model_type NULL: of any. */
+const fr_model_class *fr_model_class_find(const fr_model_kind *kind, const char *model_type,
+                                          fr_task task);
+/* "causal_lm, sequence_classification": the tasks of a model_type, for messages. Freed with fr_free; NULL: no memory. */
+char *fr_model_tasks_text(const fr_model_kind *kind, const char *model_type);
+
 /* A new model with random weights drawn from (seed, init, number of the parameter, element). `config` is copied (strings too).
    shapes_only: parameters without data. */
 fr_status fr_model_create(fr_model **model, const fr_model_kind *kind, const void *config,
                           uint64_t seed, bool shapes_only, fr_error *error);
+/* The same with a head (copied). NULL: that of the kind's first class of the model_type. */
+fr_status fr_model_create_as(fr_model **model, const fr_model_kind *kind, const void *config,
+                             const fr_model_head *head, uint64_t seed, bool shapes_only,
+                             fr_error *error);
+void fr_model_head_free(fr_model_head *head); /* the names */
 void fr_model_destroy(fr_model *model);
 /* The configuration in a recipe's section `model: {kind: llama, hidden_size: 256, ...}`; NULL: the defaults of `llama`. Change
    fields with fr_options_set(&kind->base.options, config, ...). Freed with fr_model_config_free. */
@@ -146,6 +238,10 @@ fr_status fr_model_create_from_section(fr_model **model, const fr_section *secti
 /* From a Hugging Face folder. Missing, unexpected and mis-shaped tensors are named; unknown architectures and configuration
    fields that change the result are refused by name. Weights are converted to f32. */
 fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error);
+/* The same with another head (copied; its `labels` 0: the folder's): the head's parameters that the folder does not have are drawn as in
+   fr_model_create, and the folder's tensors of other heads are left out. NULL: the folder's own head. */
+fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_head *head,
+                           uint64_t seed, fr_error *error);
 /* config.json, generation_config.json, model.safetensors in `dtype` (f32, bf16, f16). Each file is written whole or not at
    all. The tokenizer and the model card are written by their owners. */
 fr_status fr_model_save(const fr_model *model, const char *folder, fr_dtype dtype, fr_error *error);
@@ -171,6 +267,14 @@ fr_tensor *fr_model_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch
                            fr_cache *cache); /* (B, T, C) */
 fr_tensor *fr_model_logits(fr_model *model, fr_tape *tape, const fr_batch *batch,
                            fr_cache *cache); /* (B, T, V) */
+/* Logits of a language model from (a part of) its hidden states: (..., C) -> (..., V). */
+fr_tensor *fr_model_output(fr_model *model, fr_tape *tape, fr_tensor *hidden);
+/* fr_cross_entropy of those logits, which never exist as a whole; arguments as of fr_linear_cross_entropy. */
+fr_tensor *fr_model_cross_entropy(fr_model *model, fr_tape *tape, fr_tensor *hidden,
+                                  fr_tensor *targets, fr_tensor *weights, float scale,
+                                  fr_tensor **per_row);
+/* Everything that the model gives for a batch; NULL tensors after an error on the tape. */
+void fr_model_outputs(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_outputs *outputs);
 
 /* `rows` sequences of at most `capacity` positions each; f32. */
 fr_cache *fr_cache_create(const fr_model *model, int64_t rows, int64_t capacity, fr_error *error);

@@ -29,6 +29,7 @@ typedef struct fr_strings {
     size_t count;
 } fr_strings;
 void fr_strings_free(fr_strings *strings); /* the items and the list; leaves it empty */
+bool fr_strings_copy(fr_strings *to, const fr_strings *from); /* false: no memory, `to` empty */
 
 typedef struct fr_floats {
     double *items;

@@ -29,6 +29,22 @@ void fr_strings_free(fr_strings *strings)
     *strings = (fr_strings){0};
 }
 
+bool fr_strings_copy(fr_strings *to, const fr_strings *from)
+{
+    *to = (fr_strings){0};
+    if (!from->count)
+        return true;
+    to->items = fr_alloc_array(from->count, sizeof *to->items, FR_MEMORY_OTHER);
+    for (size_t i = 0; i < from->count && to->items; i++) {
+        if (!(to->items[i] = fr_string_copy(from->items[i]))) {
+            fr_strings_free(to);
+            return false;
+        }
+        to->count++;
+    }
+    return to->items != NULL;
+}
+
 static void free_field(const fr_option *option, void *options)
 {
     void *at = field(option, options);

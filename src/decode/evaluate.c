@@ -154,8 +154,7 @@ static fr_status score_batch(fr_evaluator *e, fr_error *error)
                       .segments = e->packed ? columns_of(e, e->segments, rows, columns) : NULL,
                       .targets = columns_of(e, e->targets, rows, columns)};
     fr_tensor *losses = NULL, *hidden = fr_model_hidden(e->model, e->tape, &batch, NULL);
-    fr_linear_cross_entropy(e->tape, hidden, e->model->head->value, NULL, batch.targets, NULL, 1,
-                            &losses);
+    fr_model_cross_entropy(e->model, e->tape, hidden, batch.targets, NULL, 1, &losses);
     FR_TRY(fr_tape_check(e->tape, error));
     const float *loss = fr_tensor_host(losses);
     for (size_t i = 0; i < e->window_count; i++) {

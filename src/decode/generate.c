@@ -184,8 +184,8 @@ static fr_status read_prompt(generation *g, const row *r, fr_error *error)
         if (done ==
             r->count) /* of the last position alone: the logits of a whole prompt would be large */
             logits =
-                fr_linear(g->tape, fr_slice(g->tape, hidden, 1, (int64_t)count - 1, (int64_t)count),
-                          g->model->head->value, NULL);
+                fr_model_output(g->model, g->tape,
+                                fr_slice(g->tape, hidden, 1, (int64_t)count - 1, (int64_t)count));
         FR_TRY(fr_tape_check(g->tape, error));
         if (fr_interrupted())
             return FR_OK;

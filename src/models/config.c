@@ -270,23 +270,6 @@ fr_status fr_config_write_table(const fr_option_table *table, const void *config
     return FR_OK;
 }
 
-static bool copy_strings(fr_strings *list)
-{
-    char **from = list->items;
-    size_t count = list->count;
-    *list = (fr_strings){0};
-    if (!count)
-        return true;
-    list->items = fr_alloc_array(count, sizeof *list->items, FR_MEMORY_OTHER);
-    for (size_t i = 0; i < count && list->items; i++) {
-        list->items[i] = fr_string_copy(from[i]);
-        if (!list->items[i])
-            return false;
-        list->count++;
-    }
-    return list->items != NULL;
-}
-
 void *fr_config_copy(const fr_option_table *table, const void *config)
 {
     char *copy = fr_alloc(table->size, FR_MEMORY_OTHER);
@@ -300,10 +283,9 @@ void *fr_config_copy(const fr_option_table *table, const void *config)
             *(char **)field = whole ? fr_string_copy(*(char **)field) : NULL;
             whole &= *(char **)field != NULL;
         } else if (table->options[i].type == FR_OPTION_STRINGS) {
-            if (whole)
-                whole = copy_strings(field);
-            else
-                *(fr_strings *)field = (fr_strings){0};
+            fr_strings from = *(fr_strings *)field;
+            *(fr_strings *)field = (fr_strings){0};
+            whole = whole && fr_strings_copy(field, &from);
         }
     }
     if (whole)

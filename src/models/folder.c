@@ -4,6 +4,7 @@
 #include "frugal/formats.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- reading ---- */
 
@@ -74,50 +75,77 @@ static fr_status read_generation(fr_model *model, const char *folder, fr_error *
     return status;
 }
 
-static fr_status build_from_json(fr_model **model, const json_t *json, const char *path,
-                                 fr_error *error)
+/* What is wanted; labels that it does not tell are the folder's. */
+static fr_status choose_head(fr_model_head *head, const fr_model_head *wanted,
+                             const fr_model_kind *kind, const void *config, const json_t *json,
+                             const char *path, fr_error *error)
+{
+    fr_status status = fr_model_head_read(head, kind, config, json, path, error);
+    if (status != FR_OK || !wanted)
+        return status;
+    if (wanted->labels || wanted->task != head->task) {
+        fr_model_head_free(head);
+        *head = *wanted;
+        if (!fr_strings_copy(&head->names, &wanted->names))
+            return fr_fail(error, FR_NO_MEMORY, "no memory for the names of labels");
+    }
+    return FR_OK;
+}
+
+static fr_status build_from_json(fr_model **model, const json_t *json, const fr_model_head *wanted,
+                                 const char *path, fr_error *error)
 {
     const fr_model_kind *kind;
     void *config;
+    fr_model_head head;
     FR_TRY(fr_config_kind(&kind, json, path, error));
     FR_TRY(fr_config_from_json(&config, kind, json, path, error));
-    fr_status status = fr_model_build(model, kind, config, true, error);
+    fr_status status = choose_head(&head, wanted, kind, config, json, path, error);
+    if (status == FR_OK &&
+        (status = fr_model_build(model, kind, config, &head, true, error)) != FR_OK)
+        fr_error_prefix(error, "%s", path);
+    fr_model_head_free(&head);
     fr_model_config_free(kind, config);
-    if (status != FR_OK)
-        return fr_error_prefix(error, "%s", path);
-    return read_ends(*model, json, path, error);
+    return status == FR_OK ? read_ends(*model, json, path, error) : status;
 }
 
-static fr_status read_config_file(fr_model **model, const char *folder, fr_error *error)
+static fr_status read_config_file(fr_model **model, const char *folder, const fr_model_head *head,
+                                  fr_error *error)
 {
     char *path;
     FR_TRY(join(&path, folder, "config.json", error));
     json_t *json = NULL;
     fr_status status = fr_json_load(&json, path, error);
     if (status == FR_OK)
-        status = build_from_json(model, json, path, error);
+        status = build_from_json(model, json, head, path, error);
     json_decref(json);
     fr_free(path);
     return status;
 }
 
-fr_status fr_model_load(fr_model **out, const char *folder, fr_error *error)
+fr_status fr_model_load_as(fr_model **out, const char *folder, const fr_model_head *head,
+                           uint64_t seed, fr_error *error)
 {
     *out = NULL;
     if (!fr_path_is_folder(folder))
         return fr_fail_at(error, FR_BAD_INPUT, folder, 0, "there is no such model folder");
     fr_model *model = NULL;
-    fr_status status = read_config_file(&model, folder, error);
+    fr_status status = read_config_file(&model, folder, head, error);
     if (status == FR_OK)
         status = read_generation(model, folder, error);
     if (status == FR_OK)
-        status = fr_weights_load(model, folder, error);
+        status = fr_weights_load(model, folder, head != NULL, seed, error);
     if (status != FR_OK) {
         fr_model_destroy(model);
         return status;
     }
     *out = model;
     return FR_OK;
+}
+
+fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error)
+{
+    return fr_model_load_as(model, folder, NULL, 0, error);
 }
 
 /* ---- writing ---- */
@@ -167,7 +195,9 @@ static fr_status write_config(const fr_model *model, const char *folder, fr_dtyp
                               fr_error *error)
 {
     json_t *json = json_object();
-    fr_status status = model->kind->write_config(model->config, json, error);
+    fr_status status = fr_model_head_write(model, json, error);
+    if (status == FR_OK)
+        status = model->kind->write_config(model->config, json, error);
     if (status != FR_OK) {
         json_decref(json);
         return status;
@@ -196,6 +226,15 @@ static fr_status write_generation(const fr_model *model, const char *folder, fr_
     return write_json(json, whole, folder, "generation_config.json", error);
 }
 
+/* A body's own file leaves the prefix out. */
+static const char *stored_name(const fr_model *model, const fr_parameter *parameter)
+{
+    size_t prefix = strlen(model->kind->prefix);
+    bool leave = model->head.task == FR_TASK_NONE &&
+                 strncmp(parameter->name, model->kind->prefix, prefix) == 0;
+    return parameter->name + (leave ? prefix : 0);
+}
+
 static fr_status write_weights(const fr_model *model, const char *folder, fr_dtype dtype,
                                fr_error *error)
 {
@@ -209,7 +248,8 @@ static fr_status write_weights(const fr_model *model, const char *folder, fr_dty
     for (size_t i = 0; i < model->parameter_count && status == FR_OK; i++) {
         const fr_parameter *parameter = model->parameters[i];
         bool turned = model->kind->stored_transposed && model->kind->stored_transposed(parameter);
-        items[i] = (fr_safetensors_item){parameter->name, parameter->value, dtype, turned};
+        items[i] =
+            (fr_safetensors_item){stored_name(model, parameter), parameter->value, dtype, turned};
     }
     if (status == FR_OK)
         status = fr_safetensors_write(path, items, model->parameter_count, metadata, NULL, error);

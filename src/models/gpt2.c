@@ -91,7 +91,6 @@ static fr_status read_config(void *config, const json_t *json, const char *path,
 
 static fr_status write_config(const void *config, json_t *json, fr_error *error)
 {
-    json_object_set_new(json, "architectures", json_pack("[s]", "GPT2LMHeadModel"));
     json_object_set_new(json, "model_type", json_string("gpt2"));
     return fr_config_write_table(&fr_model_gpt2.base.options, config, json, error);
 }
@@ -123,7 +122,7 @@ static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, 
 {
     const gpt2 *own = model->own;
     const gpt2_config *c = model->config;
-    fr_step step = {batch->positions, batch->segments, cache};
+    fr_step step = {.positions = batch->positions, .segments = batch->segments, .cache = cache};
     if (fr_refuse_attention_dropout(tape, c->attn_pdrop, "attn_pdrop") ||
         (cache && !fr_cache_begin(cache, tape, batch, &step.positions)))
         return NULL;
@@ -227,11 +226,13 @@ static fr_status build(fr_model *model, fr_error *error)
     FR_TRY(b.status);
     FR_TRY(fr_norm_declare(&own->norm, model, "transformer.ln_f", c->n_embd, FR_AXIS_HIDDEN, true,
                            c->layer_norm_epsilon, error));
-    model->head = own->embedding;
+    if (model->head.task == FR_TASK_NONE)
+        return FR_OK;
+    model->output = own->embedding;
     if (!c->tie_word_embeddings)
-        model->head =
+        model->output =
             fr_model_add_parameter(model, "lm_head.weight", 2, words, word_axes, false, std, error);
-    return model->head ? FR_OK : error->status;
+    return model->output ? FR_OK : error->status;
 }
 
 static void destroy(fr_model *model)
@@ -260,6 +261,9 @@ static bool ignores_tensor(const char *name)
     return false;
 }
 
+static const fr_model_class classes[] = {
+    {"gpt2", "GPT2LMHeadModel", FR_TASK_CAUSAL_LM}, {"gpt2", "GPT2Model", FR_TASK_NONE}, {0}};
+static const fr_tied_name tied[] = {{"lm_head.weight", "transformer.wte.weight"}, {0}};
 static const char *const model_types[] = {"gpt2", NULL};
 static const char *const ignored_fields[] = {"n_ctx",
                                              "reorder_and_upcast_attn",
@@ -277,6 +281,7 @@ const fr_model_kind fr_model_gpt2 = {
              {"model.gpt2", options, sizeof options / sizeof options[0], sizeof(gpt2_config),
               defaults}},
     .model_types = model_types,
+    .classes = classes,
     .ignored_fields = ignored_fields,
     .read_config = read_config,
     .write_config = write_config,
@@ -286,4 +291,5 @@ const fr_model_kind fr_model_gpt2 = {
     .prefix = "transformer.",
     .stored_transposed = stored_transposed,
     .ignores_tensor = ignores_tensor,
+    .tied = tied,
 };

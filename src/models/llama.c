@@ -15,8 +15,15 @@
 
 enum { LLAMA, MISTRAL, QWEN2, QWEN3 };
 static const char *const type_names[] = {"llama", "mistral", "qwen2", "qwen3", NULL};
-static const char *const architectures[] = {"LlamaForCausalLM", "MistralForCausalLM",
-                                            "Qwen2ForCausalLM", "Qwen3ForCausalLM"};
+static const fr_model_class classes[] = {{"llama", "LlamaForCausalLM", FR_TASK_CAUSAL_LM},
+                                         {"llama", "LlamaModel", FR_TASK_NONE},
+                                         {"mistral", "MistralForCausalLM", FR_TASK_CAUSAL_LM},
+                                         {"mistral", "MistralModel", FR_TASK_NONE},
+                                         {"qwen2", "Qwen2ForCausalLM", FR_TASK_CAUSAL_LM},
+                                         {"qwen2", "Qwen2Model", FR_TASK_NONE},
+                                         {"qwen3", "Qwen3ForCausalLM", FR_TASK_CAUSAL_LM},
+                                         {"qwen3", "Qwen3Model", FR_TASK_NONE},
+                                         {0}};
 
 /* ---- configuration ---- */
 
@@ -244,7 +251,6 @@ static fr_status read_config(void *config, const json_t *json, const char *path,
 static fr_status write_config(const void *config, json_t *json, fr_error *error)
 {
     const llama_config *c = config;
-    json_object_set_new(json, "architectures", json_pack("[s]", architectures[c->model_type]));
     FR_TRY(fr_config_write_table(&fr_model_llama.base.options, config, json, error));
     FR_TRY(write_rope(&c->rope, json, error));
     if (!c->sliding_window)
@@ -277,7 +283,7 @@ static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, 
 {
     const llama *own = model->own;
     const llama_config *c = model->config;
-    fr_step step = {batch->positions, batch->segments, cache};
+    fr_step step = {.positions = batch->positions, .segments = batch->segments, .cache = cache};
     if (fr_refuse_attention_dropout(tape, c->attention_dropout, "attention_dropout") ||
         (cache && !fr_cache_begin(cache, tape, batch, &step.positions)))
         return NULL;
@@ -457,11 +463,13 @@ static fr_status build(fr_model *model, fr_error *error)
     FR_TRY(b.status);
     FR_TRY(fr_norm_declare(&own->norm, model, "model.norm", c->hidden_size, FR_AXIS_HIDDEN, false,
                            c->rms_norm_eps, error));
-    /* The head is no `matrix`: Muon and decay leave it to the embedding's rule, tied or not. */
-    model->head = c->tie_word_embeddings ? own->embedding
-                                         : fr_model_add_parameter(model, "lm_head.weight", 2, table,
-                                                                  axes, false, std, error);
-    return model->head ? FR_OK : error->status;
+    if (model->head.task == FR_TASK_NONE)
+        return FR_OK;
+    /* The output matrix is no `matrix`: Muon and decay leave it to the embedding's rule, tied or not. */
+    model->output = c->tie_word_embeddings ? own->embedding
+                                           : fr_model_add_parameter(model, "lm_head.weight", 2,
+                                                                    table, axes, false, std, error);
+    return model->output ? FR_OK : error->status;
 }
 
 static void destroy(fr_model *model)
@@ -481,6 +489,7 @@ static bool ignores_tensor(const char *name)
     return strstr(name, ".rotary_emb.inv_freq") != NULL;
 }
 
+static const fr_tied_name tied[] = {{"lm_head.weight", "model.embed_tokens.weight"}, {0}};
 static const char *const extra_fields[] = {"rope_scaling", "rope_parameters", NULL};
 static const char *const ignored_fields[] = {"pretraining_tp", "is_llama_config", NULL};
 
@@ -491,6 +500,7 @@ const fr_model_kind fr_model_llama = {
              {"model.llama", options, sizeof options / sizeof options[0], sizeof(llama_config),
               defaults}},
     .model_types = type_names,
+    .classes = classes,
     .extra_fields = extra_fields,
     .ignored_fields = ignored_fields,
     .read_config = read_config,
@@ -500,4 +510,5 @@ const fr_model_kind fr_model_llama = {
     .destroy = destroy,
     .prefix = "model.",
     .ignores_tensor = ignores_tensor,
+    .tied = tied,
 };

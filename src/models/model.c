@@ -122,7 +122,7 @@ int64_t fr_model_parameter_total(const fr_model *model)
 /* ---- creating ---- */
 
 fr_status fr_model_build(fr_model **out, const fr_model_kind *kind, const void *config,
-                         bool shapes_only, fr_error *error)
+                         const fr_model_head *head, bool shapes_only, fr_error *error)
 {
     *out = NULL;
     fr_error own = {0};
@@ -134,8 +134,10 @@ fr_status fr_model_build(fr_model **out, const fr_model_kind *kind, const void *
     model->shapes_only = shapes_only;
     model->eos = model->bos = model->pad = -1;
     model->config = fr_config_copy(&kind->base.options, config);
-    fr_status status = model->config ? kind->build(model, place)
+    fr_status status = model->config ? fr_model_head_settle(&model->head, kind, config, head, place)
                                      : fr_fail(error, FR_NO_MEMORY, "no memory for a model");
+    if (status == FR_OK)
+        status = kind->build(model, place);
     if (status != FR_OK) {
         fr_model_destroy(model);
         return status;
@@ -146,9 +148,9 @@ fr_status fr_model_build(fr_model **out, const fr_model_kind *kind, const void *
     return FR_OK;
 }
 
-/* Parameter `number` gets the values that it begins with. */
-static void draw(fr_parameter *parameter, uint64_t seed, size_t number)
+void fr_model_draw(const fr_model *model, uint64_t seed, size_t number)
 {
+    fr_parameter *parameter = model->parameters[number];
     float *values = fr_tensor_host(parameter->value);
     int64_t count = fr_tensor_count(parameter->value);
     if (parameter->init_std > 0)
@@ -158,13 +160,20 @@ static void draw(fr_parameter *parameter, uint64_t seed, size_t number)
             values[i] = parameter->init_std < 0 ? 1.0f : 0.0f;
 }
 
+fr_status fr_model_create_as(fr_model **model, const fr_model_kind *kind, const void *config,
+                             const fr_model_head *head, uint64_t seed, bool shapes_only,
+                             fr_error *error)
+{
+    FR_TRY(fr_model_build(model, kind, config, head, shapes_only, error));
+    for (size_t i = 0; i < (*model)->parameter_count && !shapes_only; i++)
+        fr_model_draw(*model, seed, i);
+    return FR_OK;
+}
+
 fr_status fr_model_create(fr_model **model, const fr_model_kind *kind, const void *config,
                           uint64_t seed, bool shapes_only, fr_error *error)
 {
-    FR_TRY(fr_model_build(model, kind, config, shapes_only, error));
-    for (size_t i = 0; i < (*model)->parameter_count && !shapes_only; i++)
-        draw((*model)->parameters[i], seed, i);
-    return FR_OK;
+    return fr_model_create_as(model, kind, config, NULL, seed, shapes_only, error);
 }
 
 void fr_model_destroy(fr_model *model)
@@ -179,6 +188,7 @@ void fr_model_destroy(fr_model *model)
         parameter_destroy(model->parameters[i]);
     fr_free(model->parameters);
     fr_model_config_free(model->kind, model->config);
+    fr_model_head_free(&model->head);
     fr_free(model);
 }
 
@@ -232,11 +242,36 @@ bool fr_refuse_attention_dropout(fr_tape *tape, double dropout, const char *fiel
     return true;
 }
 
+/* What there is has the shape that every model expects. */
+static bool check_batch(fr_tape *tape, const fr_batch *batch)
+{
+    const struct {
+        const fr_tensor *tensor;
+        int rank;
+        fr_dtype dtype;
+        const char *what;
+    } parts[] = {{batch->ids, 2, FR_I32, "ids (B, T) i32"},
+                 {batch->types, 2, FR_I32, "token types (B, T) i32"},
+                 {batch->lengths, 1, FR_I32, "lengths (B) i32"},
+                 {batch->decoder_ids, 2, FR_I32, "decoder ids (B, U) i32"},
+                 {batch->pixels, 4, FR_F32, "pixels (B, channels, height, width) f32"}};
+    if (!batch->ids && !batch->pixels) {
+        fr_tape_fail(tape, FR_WRONG_CALL, "a model reads ids or pixels, and there are none");
+        return false;
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i].tensor &&
+            (parts[i].tensor->rank != parts[i].rank || parts[i].tensor->dtype != parts[i].dtype)) {
+            fr_tape_fail(tape, FR_WRONG_CALL, "a model reads %s", parts[i].what);
+            return false;
+        }
+    return true;
+}
+
 fr_tensor *fr_model_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
 {
-    const fr_tensor *ids = batch->ids;
-    if (!ids || ids->rank != 2 || ids->dtype != FR_I32)
-        return fr_tape_fail(tape, FR_WRONG_CALL, "a model reads ids (B, T) i32");
+    if (!check_batch(tape, batch))
+        return NULL;
     if (batch->counts && !cache)
         return fr_tape_fail(tape, FR_WRONG_CALL, "counts of new tokens need a cache");
     return model->kind->hidden(model, tape, batch, cache);
@@ -244,8 +279,60 @@ fr_tensor *fr_model_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch
 
 fr_tensor *fr_model_logits(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
 {
-    fr_tensor *hidden = fr_model_hidden(model, tape, batch, cache);
-    return fr_linear(tape, hidden, model->head->value, NULL);
+    return fr_model_output(model, tape, fr_model_hidden(model, tape, batch, cache));
+}
+
+static fr_tensor *features(fr_model *model, fr_tape *tape, fr_tensor *hidden)
+{
+    if (!model->output)
+        return fr_tape_fail(tape, FR_WRONG_CALL,
+                            "the model has no language model's output (its task is %s)",
+                            fr_task_names[model->head.task]);
+    return hidden && model->kind->features ? model->kind->features(model, tape, hidden) : hidden;
+}
+
+static fr_tensor *output_bias(const fr_model *model)
+{
+    return model->output_bias ? model->output_bias->value : NULL;
+}
+
+fr_tensor *fr_model_output(fr_model *model, fr_tape *tape, fr_tensor *hidden)
+{
+    fr_tensor *x = features(model, tape, hidden);
+    if (!x)
+        return NULL;
+    fr_tensor *logits = fr_linear(tape, x, model->output->value, output_bias(model));
+    if (model->output_cap <= 0)
+        return logits;
+    logits = fr_tanh(tape, fr_scale(tape, logits, 1 / model->output_cap));
+    return fr_scale(tape, logits, model->output_cap);
+}
+
+fr_tensor *fr_model_cross_entropy(fr_model *model, fr_tape *tape, fr_tensor *hidden,
+                                  fr_tensor *targets, fr_tensor *weights, float scale,
+                                  fr_tensor **per_row)
+{
+    if (model->output_cap > 0)
+        return fr_cross_entropy(tape, fr_model_output(model, tape, hidden), targets, weights, scale,
+                                per_row);
+    fr_tensor *x = features(model, tape, hidden);
+    return x ? fr_linear_cross_entropy(tape, x, model->output->value, output_bias(model), targets,
+                                       weights, scale, per_row)
+             : NULL;
+}
+
+void fr_model_outputs(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_outputs *outputs)
+{
+    *outputs = (fr_outputs){.count = 0};
+    if (model->kind->outputs) {
+        if (check_batch(tape, batch))
+            model->kind->outputs(model, tape, batch, outputs);
+        return;
+    }
+    fr_tensor *hidden = fr_model_hidden(model, tape, batch, NULL);
+    if (model->output)
+        fr_outputs_add(outputs, "logits", fr_model_output(model, tape, hidden));
+    fr_outputs_add(outputs, "last_hidden_state", hidden);
 }
 
 /* ---- from a recipe ---- */

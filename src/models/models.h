@@ -8,13 +8,30 @@
 
 extern const fr_model_kind fr_model_gpt2, fr_model_llama;
 
-/* A model with its parameters declared and allocated (zeros), not drawn. `config` is copied. */
+/* A model with its parameters declared and allocated (zeros), not drawn. `config` and `head` are copied;
+   head NULL: that of the model_type's first class. */
 fr_status fr_model_build(fr_model **model, const fr_model_kind *kind, const void *config,
-                         bool shapes_only, fr_error *error);
+                         const fr_model_head *head, bool shapes_only, fr_error *error);
+/* Parameter `number` gets the values that it begins with. */
+void fr_model_draw(const fr_model *model, uint64_t seed, size_t number);
 
-/* Give the parameters of a model of shapes memory, and the numbers of the folder's safetensors
-   files. */
-fr_status fr_weights_load(fr_model *model, const char *folder, fr_error *error);
+/* Give the parameters of a model of shapes memory, and the numbers of the folder's files. With `new_head` the head's
+   parameters may be missing (they are drawn from `seed`), and tensors of other heads are left out. */
+fr_status fr_weights_load(fr_model *model, const char *folder, bool new_head, uint64_t seed,
+                          fr_error *error);
+
+/* ---- heads.c: what a model ends in ---- */
+
+/* A configuration's model_type: the field, or the kind's only one. */
+const char *fr_config_model_type(const fr_model_kind *kind, const void *config);
+/* A copy of `wanted` (NULL: the first class of the model_type), checked against the kind's classes, defaults filled in. Freed
+   with fr_model_head_free. */
+fr_status fr_model_head_settle(fr_model_head *head, const fr_model_kind *kind, const void *config,
+                               const fr_model_head *wanted, fr_error *error);
+/* architectures, num_labels, id2label and problem_type of config.json. Freed with fr_model_head_free, also after a failure. */
+fr_status fr_model_head_read(fr_model_head *head, const fr_model_kind *kind, const void *config,
+                             const json_t *json, const char *path, fr_error *error);
+fr_status fr_model_head_write(const fr_model *model, json_t *json, fr_error *error);
 
 /* ---- config.c: a configuration and JSON ---- */
 

@@ -16,6 +16,8 @@ typedef struct loading {
     fr_model *model;
     const fr_safetensors_entry **found; /* per parameter; NULL: not yet */
     float *scratch; /* CHUNK numbers of the model, then room for CHUNK numbers of the file */
+    bool new_head;  /* the head may be fresh, and other heads are left out */
+    uint64_t seed;
     fr_error *error;
 } loading;
 
@@ -120,6 +122,26 @@ static size_t find(const fr_model *model, const char *name)
     return i;
 }
 
+/* The parameter that a tensor is a tied copy of; NULL: none. */
+static const fr_parameter *tied_parameter(const fr_model *model, const char *name)
+{
+    for (const fr_tied_name *tied = model->kind->tied; tied && tied->stored; tied++)
+        if (strcmp(tied->stored, name) == 0)
+            return fr_model_parameter(model, tied->parameter);
+    return NULL;
+}
+
+/* Does the tensor belong to some head of the kind? */
+static bool is_head(const fr_model *model, const char *name)
+{
+    static const char *const usual[] = {"lm_head.", "score.", NULL};
+    const char *const *begin = model->kind->head_prefixes ? model->kind->head_prefixes : usual;
+    for (; *begin; begin++)
+        if (strncmp(name, *begin, strlen(*begin)) == 0)
+            return true;
+    return false;
+}
+
 /* ---- one file ---- */
 
 static fr_status match_file(const loading *l, const fr_safetensors *file, const char *path)
@@ -132,8 +154,8 @@ static fr_status match_file(const loading *l, const fr_safetensors *file, const 
             FR_TRY(match(l, number, entry, path));
             continue;
         }
-        bool is_head = strcmp(entry->name, "lm_head.weight") == 0; /* tied: compared at the end */
-        if (!is_head && !(model->kind->ignores_tensor && model->kind->ignores_tensor(entry->name)))
+        if (!tied_parameter(model, entry->name) && !(l->new_head && is_head(model, entry->name)) &&
+            !(model->kind->ignores_tensor && model->kind->ignores_tensor(entry->name)))
             return fr_fail_at(l->error, FR_BAD_INPUT, path, 0,
                               "tensor '%s' does not belong to the model of config.json",
                               entry->name);
@@ -141,27 +163,37 @@ static fr_status match_file(const loading *l, const fr_safetensors *file, const 
     return FR_OK;
 }
 
-/* A stored output matrix of a model that ties it. */
-static fr_status check_tied(const loading *l, const fr_safetensors *file, const char *path)
+/* A stored copy of a tied parameter holds the same numbers. */
+static fr_status check_copy(const loading *l, const fr_safetensors_entry *entry,
+                            const fr_parameter *parameter, const char *path)
 {
-    const fr_safetensors_entry *entry = fr_safetensors_find(file, "lm_head.weight");
-    const fr_tensor *head = l->model->head->value;
-    if (!entry || find(l->model, "lm_head.weight") < l->model->parameter_count)
-        return FR_OK;
-    bool same = is_float(entry->dtype) && entry->rank == 2 && entry->shape[0] == head->shape[0] &&
-                entry->shape[1] == head->shape[1];
-    int64_t count = fr_tensor_count(head);
+    const fr_tensor *value = parameter->value;
+    bool same = is_float(entry->dtype) && entry->rank == value->rank &&
+                memcmp(entry->shape, value->shape, (size_t)value->rank * sizeof(int64_t)) == 0;
+    int64_t count = fr_tensor_count(value);
     for (int64_t begin = 0; begin < count && same; begin += CHUNK) {
         int64_t part = count - begin < CHUNK ? count - begin : CHUNK;
         const float *numbers = convert_chunk(l, entry, begin, part);
-        same = memcmp(numbers, (const float *)fr_tensor_host(head) + begin,
+        same = memcmp(numbers, (const float *)fr_tensor_host(value) + begin,
                       (size_t)part * sizeof *numbers) == 0;
     }
     if (same)
         return FR_OK;
     return fr_fail_at(l->error, FR_BAD_INPUT, path, 0,
-                      "tensor 'lm_head.weight' differs from the embedding, but config.json says "
-                      "tie_word_embeddings");
+                      "tensor '%s' differs from %s, to which config.json ties it", entry->name,
+                      parameter->name);
+}
+
+static fr_status check_tied(const loading *l, const fr_safetensors *file, const char *path)
+{
+    for (const fr_tied_name *tied = l->model->kind->tied; tied && tied->stored; tied++) {
+        const fr_safetensors_entry *entry = fr_safetensors_find(file, tied->stored);
+        const fr_parameter *parameter = fr_model_parameter(l->model, tied->parameter);
+        if (entry && parameter && find(l->model, tied->stored) == l->model->parameter_count &&
+            !(l->new_head && is_head(l->model, tied->stored)))
+            FR_TRY(check_copy(l, entry, parameter, path));
+    }
+    return FR_OK;
 }
 
 /* Every parameter must have come. */
@@ -170,7 +202,8 @@ static fr_status check_missing(const loading *l, const char *where)
     char missing[512];
     size_t used = 0, count = 0;
     for (size_t i = 0; i < l->model->parameter_count; i++)
-        if (!l->found[i] && count++ < SHOWN && used < sizeof missing)
+        if (!l->found[i] && !(l->new_head && is_head(l->model, l->model->parameters[i]->name)) &&
+            count++ < SHOWN && used < sizeof missing)
             used += (size_t)snprintf(missing + used, sizeof missing - used, " %s",
                                      l->model->parameters[i]->name);
     if (!count)
@@ -212,7 +245,9 @@ static fr_status load_files(const loading *l, fr_safetensors *const *files, char
     FR_TRY(allocate(l, folder));
     for (size_t i = 0; i < l->model->parameter_count; i++) {
         const fr_parameter *parameter = l->model->parameters[i];
-        if (is_transposed(l, parameter))
+        if (!l->found[i])
+            fr_model_draw(l->model, l->seed, i);
+        else if (is_transposed(l, parameter))
             copy_transposed(l, parameter->value, l->found[i]);
         else
             copy_numbers(l, parameter->value, l->found[i]);
@@ -347,10 +382,11 @@ static fr_status open_weights(shards *s, const char *folder, fr_error *error)
     return status;
 }
 
-fr_status fr_weights_load(fr_model *model, const char *folder, fr_error *error)
+fr_status fr_weights_load(fr_model *model, const char *folder, bool new_head, uint64_t seed,
+                          fr_error *error)
 {
     shards s = {0};
-    loading l = {model, NULL, NULL, error};
+    loading l = {.model = model, .new_head = new_head, .seed = seed, .error = error};
     fr_status status = open_weights(&s, folder, error);
     if (status == FR_OK) {
         l.found = fr_alloc_array(model->parameter_count, sizeof *l.found, FR_MEMORY_OTHER);

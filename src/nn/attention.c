@@ -1,4 +1,4 @@
-/* attention.c: causal self-attention with grouped key and value heads (arXiv 2305.13245), optional
+/* attention.c: self-attention with grouped key and value heads (arXiv 2305.13245), optional
    norms of queries and keys per head, and rotary positions; keys and values come from a cache where
    there is one. Keys are cached rotated. */
 #include "nn/nn.h"
@@ -54,9 +54,10 @@ fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr
     fr_attention_options options = {.heads = (int)layer->heads,
                                     .kv_heads = (int)layer->kv_heads,
                                     .scale = layer->scale,
-                                    .causal = true,
+                                    .causal = !layer->bidirectional,
                                     .window = layer->window,
-                                    .segments = step->segments};
+                                    .segments = step->segments,
+                                    .lengths = step->lengths};
     if (step->cache &&
         (!now.key || !now.value ||
          !fr_cache_append(step->cache, tape, layer->index, &now.key, &now.value, &options.lengths)))

@@ -49,6 +49,7 @@ typedef struct fr_step {
     fr_tensor *positions; /* (B, T) i32, or NULL: 0..T-1 */
     fr_tensor *segments;  /* (B, T) i32, or NULL */
     fr_cache *cache;      /* opened by fr_cache_begin, or NULL */
+    fr_tensor *lengths;   /* (B) i32: keys of a row that exist, the rest is padding; or NULL */
 } fr_step;
 
 typedef struct fr_attention_layer {
@@ -58,13 +59,14 @@ typedef struct fr_attention_layer {
     fr_norm_layer query_norm, key_norm;   /* over each head's D; weight NULL: none */
     const fr_tensor *inverse_frequency;   /* rotary positions; NULL: none */
     int64_t heads, kv_heads, head_dim;
-    float scale;   /* of the scores; 0: 1 / sqrt(D) */
-    int window;    /* 0: no limit */
-    float dropout; /* of the result */
-    int index;     /* number of the layer: names its taps and its part of the cache */
+    float scale;        /* of the scores; 0: 1 / sqrt(D) */
+    int window;         /* 0: no limit */
+    bool bidirectional; /* queries see keys on both sides */
+    float dropout;      /* of the result */
+    int index;          /* number of the layer: names its taps and its part of the cache */
 } fr_attention_layer;
 
-/* Causal self-attention: x (B, T, C) -> (B, T, C). Taps layers.N.attention.{q,k,v,out}. */
+/* Self-attention: x (B, T, C) -> (B, T, C). Taps layers.N.attention.{q,k,v,out}. */
 fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
                               const fr_step *step);
 

@@ -6,8 +6,7 @@ static fr_tensor *loss(fr_objective *objective, fr_tape *tape, const fr_batch *b
 {
     fr_model *model = objective->model;
     fr_tensor *hidden = fr_model_hidden(model, tape, batch, NULL); /* (B, T, C) */
-    return fr_linear_cross_entropy(tape, hidden, model->head->value, NULL, batch->targets,
-                                   batch->weights, scale, NULL);
+    return fr_model_cross_entropy(model, tape, hidden, batch->targets, batch->weights, scale, NULL);
 }
 
 const fr_objective_kind fr_causal_lm = {

@@ -132,7 +132,7 @@ static void compare(const char *name, bool recompute)
     e.batch.targets = expected_ids(&e, "targets");
     must(fr_tape_observe(e.tape, "layers.0.out", observe, &e, &error), &error);
     fr_tensor *hidden = fr_model_hidden(e.model, e.tape, &e.batch, NULL);
-    fr_tensor *logits = fr_linear(e.tape, hidden, e.model->head->value, NULL);
+    fr_tensor *logits = fr_linear(e.tape, hidden, e.model->output->value, NULL);
     fr_tensor *loss = fr_cross_entropy(e.tape, logits, e.batch.targets, NULL,
                                        1.0f / (float)target_count(&e), NULL);
     must(fr_tape_check(e.tape, &error), &error);
@@ -175,7 +175,7 @@ static void test_what_we_wrote_the_peer_reads_alike(void **state)
     example e = open_example(name);
     fr_error error = {0};
     fr_tensor *hidden = fr_model_hidden(e.model, e.tape, &e.batch, NULL);
-    fr_tensor *logits = fr_linear(e.tape, hidden, e.model->head->value, NULL);
+    fr_tensor *logits = fr_linear(e.tape, hidden, e.model->output->value, NULL);
     must(fr_tape_check(e.tape, &error), &error);
     check(&e, "hidden", fr_tensor_host(hidden), false, 1e-5);
     check(&e, "logits", fr_tensor_host(logits), false, 1e-5);

@@ -150,8 +150,8 @@ static void test_parameters_carry_names_shapes_and_axes(void **state)
     assert_int_equal(key->value->shape[1], 16);
     assert_int_equal(key->axes[0], FR_AXIS_KV_HEADS);
     assert_int_equal(key->axes[1], FR_AXIS_HIDDEN);
-    assert_false(model->head->matrix);
-    assert_int_equal(model->head->axes[0], FR_AXIS_VOCAB);
+    assert_false(model->output->matrix);
+    assert_int_equal(model->output->axes[0], FR_AXIS_VOCAB);
     assert_null(fr_model_parameter(model, "lm_head.weight"));
     assert_null(fr_model_parameter(model, "model.layers.2.self_attn.k_proj.weight"));
     assert_int_equal(model->linear_count, 2 * 7);
@@ -558,7 +558,7 @@ static void test_a_tied_output_matrix_may_be_stored_if_it_is_the_embedding(void 
     (void)state;
     fr_model *model = model_of(LLAMA_RECIPE, false), *loaded;
     must(fr_model_save(model, folder, FR_F32, NULL), NULL);
-    fr_tensor *embedding = model->head->value;
+    fr_tensor *embedding = model->output->value;
     change same = {.extra_name = "lm_head.weight", .extra = embedding};
     rewrite(model, "model.safetensors", &same);
     fr_error error = {0};
@@ -568,7 +568,7 @@ static void test_a_tied_output_matrix_may_be_stored_if_it_is_the_embedding(void 
     memcpy(fr_tensor_host(other), fr_tensor_host(embedding), fr_tensor_bytes(embedding));
     ((float *)fr_tensor_host(other))[799] += 1e-6f;
     rewrite(model, "model.safetensors", &(change){.extra_name = "lm_head.weight", .extra = other});
-    refused("'lm_head.weight' differs from the embedding");
+    refused("'lm_head.weight' differs from model.embed_tokens.weight");
     fr_tensor_free(other);
     fr_model_destroy(model);
 }
@@ -815,7 +815,7 @@ static void gradients_of(const char *recipe, bool recompute, float *out)
                       .segments = fr_tape_input(tape, FR_I32, 2, shape, segments),
                       .targets = ids_of(tape, 2, 6)};
     fr_tensor *hidden = fr_model_hidden(model, tape, &batch, NULL);
-    fr_tensor *loss = fr_linear_cross_entropy(tape, hidden, model->head->value, NULL, batch.targets,
+    fr_tensor *loss = fr_linear_cross_entropy(tape, hidden, model->output->value, NULL, batch.targets,
                                               NULL, 0.1f, NULL);
     fr_error error = {0};
     must(fr_tape_backward(tape, loss, 1, &error), &error);
