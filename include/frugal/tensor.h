@@ -12,7 +12,9 @@
    On a shape-only tape nothing is computed and no data is allocated, yet shapes, costs and the bytes of activations are
    counted: the dry run.
 
-   Arithmetic is f32. bf16 and f16 are for storage (parameters of a frozen model, files); operators convert on use. */
+   Arithmetic is f32. The other floating-point types are for storage (parameters of a frozen model, files); operators convert on
+   use. bf16 and f16 store number by number. q8_0, q4_0, q4_k, q6_k (ggml's names) store blocks of 32 or 256 neighbours of the last
+   axis as small integers with shared scales; its extent is a multiple of the block. */
 #ifndef FRUGAL_TENSOR_H
 #define FRUGAL_TENSOR_H
 
@@ -24,10 +26,24 @@ extern "C" {
 
 enum { FR_MAX_RANK = 6 };
 
-typedef enum fr_dtype { FR_F32, FR_BF16, FR_F16, FR_I32, FR_I64, FR_U8, FR_DTYPES } fr_dtype;
+typedef enum fr_dtype {
+    FR_F32,
+    FR_BF16,
+    FR_F16,
+    FR_I32,
+    FR_I64,
+    FR_U8,
+    FR_Q8_0, /* 32 numbers in 34 bytes */
+    FR_Q4_0, /* 32 in 18 */
+    FR_Q4_K, /* 256 in 144 */
+    FR_Q6_K, /* 256 in 210 */
+    FR_DTYPES
+} fr_dtype;
 
-size_t fr_dtype_size(fr_dtype dtype);
-const char *fr_dtype_name(fr_dtype dtype); /* "f32", "bf16", ... */
+size_t fr_dtype_size(fr_dtype dtype);                 /* bytes of a number, or of a block of them */
+int64_t fr_dtype_block(fr_dtype dtype);               /* numbers in a block; 1: stored one by one */
+size_t fr_dtype_bytes(fr_dtype dtype, int64_t count); /* of `count` numbers, in whole blocks */
+const char *fr_dtype_name(fr_dtype dtype);            /* "f32", "bf16", ... */
 
 typedef struct fr_tape fr_tape;
 typedef struct fr_node fr_node;
@@ -47,12 +63,15 @@ typedef struct fr_tensor {
         tape; /* whose arena holds it; NULL: outside any tape, which is what makes it a parameter or constant */
     bool
         keeps_grad; /* set by the caller: the gradient of an operator's result stays readable after backward */
+    bool borrows; /* data belongs to somebody else: fr_tensor_free leaves it */
 } fr_tensor;
 
 /* A tensor outside any tape (parameters, optimizer state, buffers): zeroed, freed with fr_tensor_free. NULL: no memory. */
 fr_tensor *fr_tensor_create(fr_dtype dtype, int rank, const int64_t *shape, fr_memory_kind kind);
 /* The same without data, for shape-only tapes. */
 fr_tensor *fr_tensor_create_shape(fr_dtype dtype, int rank, const int64_t *shape);
+/* Over numbers that lie elsewhere (a mapped file) and outlive it; they are read, never written. NULL: no memory. */
+fr_tensor *fr_tensor_create_over(fr_dtype dtype, int rank, const int64_t *shape, const void *data);
 void fr_tensor_free(fr_tensor *tensor);
 int64_t fr_tensor_count(const fr_tensor *tensor); /* number of elements */
 size_t fr_tensor_bytes(const fr_tensor *tensor);
@@ -61,7 +80,8 @@ bool fr_tensor_same_shape(const fr_tensor *a, const fr_tensor *b);
 const char *fr_tensor_shape_text(const fr_tensor *tensor, char *text, size_t size);
 /* The numbers on the host, row-major. On `cpu` this is the data itself; write through it only where the text says so. */
 void *fr_tensor_host(const fr_tensor *tensor);
-/* Convert `count` numbers between f32, bf16 and f16 (round to nearest even). */
+/* Convert `count` numbers between f32, bf16 and f16 (round to nearest even) and, in whole blocks, from blocks to f32 and from
+   finite f32 to blocks (searching for good scales: src/kernels/quantise.c). */
 void fr_convert(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_dtype, int64_t count);
 
 /* ---- parameters ---------------------------------------------------------------------------------------------------- */

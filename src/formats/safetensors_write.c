@@ -27,6 +27,10 @@ static const char *dtype_name(fr_dtype dtype)
         return "I64";
     case FR_U8:
         return "U8";
+    case FR_Q8_0: /* the format knows no blocks */
+    case FR_Q4_0:
+    case FR_Q4_K:
+    case FR_Q6_K:
     case FR_DTYPES:
         break;
     }
@@ -52,6 +56,10 @@ static fr_status check_item(const fr_safetensors_item *item, fr_error *error)
     if (item->tensor->dtype == FR_F32 && !is_float)
         return fr_fail(error, FR_WRONG_CALL, "tensor '%s' is f32 and cannot be stored as %s",
                        item->name, fr_dtype_name(item->stored_as));
+    if (fr_dtype_block(item->tensor->dtype) > 1)
+        return fr_fail(error, FR_UNSUPPORTED,
+                       "tensor '%s' is %s, which safetensors files do not hold", item->name,
+                       fr_dtype_name(item->tensor->dtype));
     if (item->transposed && (item->tensor->dtype != FR_F32 || item->tensor->rank != 2))
         return fr_fail(error, FR_WRONG_CALL, "tensor '%s' is no f32 matrix to be transposed",
                        item->name);

@@ -1,5 +1,5 @@
 /* copy.c: moving numbers: exchange of two axes, blocks for slices and concatenations, conversion of types. */
-#include "kernels/half.h"
+#include "kernels/blocks.h"
 
 /* A block of the (a, b) plane is read and written while it is in the cache. */
 enum { BLOCK = 32 };
@@ -98,6 +98,14 @@ static void add_blocks(float *out, int64_t out_stride, const float *in, int64_t 
 #define F16_TO_BF16(x) float_to_bf16(f16_to_float(x))
 #define TO_FLOAT(x)    (float)(x)
 
+static void convert_blocks(float *out, const void *in, fr_dtype dtype, int64_t count)
+{
+    PARALLEL_FOR(begin, count, CHUNK, count)
+    {
+        decode(out + begin, in, dtype, begin, smaller(CHUNK, count - begin));
+    }
+}
+
 static void convert(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_dtype, int64_t count)
 {
     if (out_dtype == in_dtype)
@@ -108,6 +116,8 @@ static void convert(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_d
         CONVERT(float, uint16_t, f16_to_float);
     else if (out_dtype == FR_F32 && in_dtype == FR_I32)
         CONVERT(float, int32_t, TO_FLOAT);
+    else if (out_dtype == FR_F32 && is_blocks(in_dtype))
+        convert_blocks(out, in, in_dtype, count);
     else if (out_dtype == FR_BF16 && in_dtype == FR_F32)
         CONVERT(uint16_t, float, float_to_bf16);
     else if (out_dtype == FR_F16 && in_dtype == FR_F32)

@@ -1,6 +1,6 @@
 /* gather.c: rows picked by index, and rows added at indices. The sum is deterministic because threads share the columns, not the
    rows: each adds its columns of all rows in order. */
-#include "kernels/half.h"
+#include "kernels/blocks.h"
 
 static void gather_rows(float *out, const void *weight, fr_dtype dtype, const int32_t *ids,
                         int64_t count, int64_t width)
@@ -15,6 +15,8 @@ static void gather_rows(float *out, const void *weight, fr_dtype dtype, const in
         } else if (dtype == FR_F16) {
             const uint16_t *half = (const uint16_t *)weight + from;
             SIMD for (int64_t i = 0; i < width; i++) to[i] = f16_to_float(half[i]);
+        } else if (is_blocks(dtype)) {
+            decode(to, weight, dtype, from, width);
         } else {
             memcpy(to, (const float *)weight + from, sizeof(float) * (size_t)width);
         }

@@ -157,7 +157,7 @@ typedef struct fr_kernels {
                         int64_t blocks, int64_t length, size_t size);
     void (*add_blocks)(float *out, int64_t out_stride, const float *in, int64_t in_stride,
                        int64_t blocks, int64_t length);
-    /* Between f32, bf16, f16 (round to nearest even), and from i32 to f32. */
+    /* Between f32, bf16, f16 (round to nearest even), from i32 to f32, and from blocks (q8_0 ...) to f32: whole blocks. */
     void (*convert)(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_dtype,
                     int64_t count);
 
@@ -177,7 +177,7 @@ typedef struct fr_kernels {
                                bool accumulate_k, bool accumulate_v);
 
     /* ---- few rows times a matrix (matvec.c): decoding reads every weight once ---- */
-    /* y (M, N) = x (M, K) W^T + bias; W (N, K) f32, bf16 or f16; bias (N) or NULL. Any M, meant for M <= 8. */
+    /* y (M, N) = x (M, K) W^T + bias; W (N, K) f32, bf16, f16 or in blocks (K is a multiple); bias (N) or NULL. Any M, meant for M <= 8. */
     void (*few_rows_linear)(float *y, const float *x, const void *weight, fr_dtype dtype,
                             const float *bias, int64_t m, int64_t n, int64_t k);
 

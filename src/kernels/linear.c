@@ -7,7 +7,7 @@
 enum {
     FEW_ROWS = 8
 }; /* up to here the weights' way through memory is the cost, not the arithmetic */
-enum { PANEL = 1 << 20 }; /* numbers of a half-precision weight that are widened at once */
+enum { PANEL = 1 << 20 }; /* numbers of a stored weight that are widened at once */
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -20,14 +20,14 @@ static int64_t panel_rows(int64_t n, int64_t k)
     return rows < 1 ? 1 : smaller(rows, n);
 }
 
-/* Rows [begin, begin + rows) of a half-precision weight as f32 in the workspace. */
+/* Rows [begin, begin + rows) of a stored weight as f32 in the workspace. */
 static const float *widen(const void *weight, fr_dtype dtype, int64_t begin, int64_t rows,
                           int64_t panel, int64_t k)
 {
     float *wide = fr_kernels_workspace(sizeof(float) * (size_t)(panel * k));
     if (wide)
-        fr_kernels_get()->convert(wide, FR_F32, (const uint16_t *)weight + begin * k, dtype,
-                                  rows * k);
+        fr_kernels_get()->convert(
+            wide, FR_F32, (const char *)weight + fr_dtype_bytes(dtype, begin * k), dtype, rows * k);
     return wide;
 }
 

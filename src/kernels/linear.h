@@ -1,4 +1,4 @@
-/* linear.h: y = x W^T + bias and its gradients. x (M, K), W (N, K), y (M, N), bias (N). A weight in bf16 or f16 is read as it is
+/* linear.h: y = x W^T + bias and its gradients. x (M, K), W (N, K), y (M, N), bias (N). A weight that is not stored in f32 is read as it is
    when M is small (decoding) and converted in panels of rows otherwise. */
 #ifndef FRUGAL_LINEAR_H
 #define FRUGAL_LINEAR_H

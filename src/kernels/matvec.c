@@ -1,9 +1,9 @@
 /* matvec.c: a few rows times a matrix: decoding. Every weight is read once from memory, so memory sets the time; the rows of W are
-   shared among threads, and a row of W in half precision is widened once and used by all rows of x. */
-#include "kernels/half.h"
+   shared among threads, and a row of W in half precision or in blocks is widened once, in pieces that stay in the nearest cache, and used by all rows of x. */
+#include "kernels/blocks.h"
 
 enum { ROWS = 4 };     /* rows of W at once: that many independent sums */
-enum { PIECE = 1024 }; /* of a row, widened at once */
+enum { PIECE = 1024 }; /* of a row, widened at once; whole blocks */
 
 /* sums[r] += w[r] . x over `length` numbers */
 static inline void dots(float sums[ROWS], const float *restrict w, int64_t stride,
@@ -32,6 +32,8 @@ static inline void widen(float *restrict out, const void *weight, fr_dtype dtype
         SIMD for (int64_t i = 0; i < length; i++) out[i] = bf16_to_float(half[i]);
     } else if (dtype == FR_F16) {
         SIMD for (int64_t i = 0; i < length; i++) out[i] = f16_to_float(half[i]);
+    } else if (is_blocks(dtype)) {
+        decode(out, weight, dtype, from, length);
     } else {
         memcpy(out, (const float *)weight + from, sizeof(float) * (size_t)length);
     }

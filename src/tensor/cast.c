@@ -30,7 +30,8 @@ static const fr_operator cast = {.name = "cast",
                                  .options_size = sizeof(cast_options),
                                  .shape = shape,
                                  .cost = cost,
-                                 .forward = forward};
+                                 .forward = forward,
+                                 .reads_blocks = true};
 
 fr_tensor *fr_cast(fr_tape *tape, fr_tensor *x, fr_dtype dtype)
 {
@@ -38,9 +39,9 @@ fr_tensor *fr_cast(fr_tape *tape, fr_tensor *x, fr_dtype dtype)
         return NULL;
     if (x->dtype == dtype)
         return x;
-    bool possible =
-        (dtype == FR_F32 && (x->dtype == FR_BF16 || x->dtype == FR_F16 || x->dtype == FR_I32)) ||
-        (x->dtype == FR_F32 && (dtype == FR_BF16 || dtype == FR_F16));
+    bool possible = (dtype == FR_F32 && (x->dtype == FR_BF16 || x->dtype == FR_F16 ||
+                                         x->dtype == FR_I32 || fr_dtype_block(x->dtype) > 1)) ||
+                    (x->dtype == FR_F32 && (dtype == FR_BF16 || dtype == FR_F16));
     if (!possible)
         return fr_tape_fail(tape, FR_WRONG_CALL, "cast: from %s to %s is not possible",
                             fr_dtype_name(x->dtype), fr_dtype_name(dtype));

@@ -45,12 +45,13 @@ static const fr_operator embedding = {.name = "embedding",
                                       .shape = shape_gather,
                                       .cost = fr_cost_copy,
                                       .forward = forward_gather,
-                                      .backward = backward_gather};
+                                      .backward = backward_gather,
+                                      .reads_blocks = true};
 
 fr_tensor *fr_embedding(fr_tape *tape, fr_tensor *weight, fr_tensor *ids)
 {
     if (!fr_expect_inputs(tape, "embedding", (fr_tensor *[]){weight, ids}, INPUTS) ||
-        !fr_expect_number(tape, "embedding", "weight", weight) ||
+        !fr_expect_weight(tape, "embedding", "weight", weight) ||
         !fr_expect_rank(tape, "embedding", "weight", weight, 2) ||
         !fr_expect_indices(tape, "embedding", "ids", ids, weight->shape[0], 0))
         return NULL;

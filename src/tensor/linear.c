@@ -1,6 +1,6 @@
 /* linear.c: y = x W^T + bias, where most of a transformer's arithmetic is. x (N, K), weight (M, K),
-   bias (M), y (N, M): N rows, K inputs, M outputs. A weight in bf16 or f16 is converted on use and
-   gets no gradient. */
+   bias (M), y (N, M): N rows, K inputs, M outputs. A weight that is stored otherwise than in f32 is
+   converted on use and gets no gradient. */
 #include "kernels/linear.h"
 #include "tensor/operator.h"
 
@@ -53,14 +53,18 @@ static void backward(fr_node *n)
                                   inputs);
 }
 
-static const fr_operator linear = {
-    .name = "linear", .shape = shape, .cost = cost, .forward = forward, .backward = backward};
+static const fr_operator linear = {.name = "linear",
+                                   .shape = shape,
+                                   .cost = cost,
+                                   .forward = forward,
+                                   .backward = backward,
+                                   .reads_blocks = true};
 
 fr_tensor *fr_linear(fr_tape *tape, fr_tensor *x, fr_tensor *weight, fr_tensor *bias)
 {
     if (!fr_expect_inputs(tape, "linear", (fr_tensor *[]){x, weight}, 2) ||
         !fr_expect_dtype(tape, "linear", "x", x, FR_F32) ||
-        !fr_expect_number(tape, "linear", "weight", weight) ||
+        !fr_expect_weight(tape, "linear", "weight", weight) ||
         !fr_expect_rank(tape, "linear", "weight", weight, 2))
         return NULL;
     if (x->rank < 1 || fr_tensor_width(x) != weight->shape[1])

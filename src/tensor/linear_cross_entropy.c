@@ -85,7 +85,8 @@ static const fr_operator linear_cross_entropy = {.name = "linear_cross_entropy",
                                                  .shape = shape,
                                                  .cost = cost,
                                                  .forward = forward,
-                                                 .backward = backward};
+                                                 .backward = backward,
+                                                 .reads_blocks = true};
 
 fr_tensor *fr_linear_cross_entropy(fr_tape *tape, fr_tensor *x, fr_tensor *weight, fr_tensor *bias,
                                    fr_tensor *targets, fr_tensor *weights, float scale,
@@ -94,7 +95,7 @@ fr_tensor *fr_linear_cross_entropy(fr_tape *tape, fr_tensor *x, fr_tensor *weigh
     static const char name[] = "linear_cross_entropy";
     if (!fr_expect_inputs(tape, name, (fr_tensor *[]){x, weight, targets}, 3) ||
         !fr_expect_dtype(tape, name, "x", x, FR_F32) ||
-        !fr_expect_number(tape, name, "weight", weight) ||
+        !fr_expect_weight(tape, name, "weight", weight) ||
         !fr_expect_rank(tape, name, "weight", weight, 2))
         return NULL;
     if (x->rank < 1 || fr_tensor_width(x) != weight->shape[1])

@@ -79,6 +79,11 @@ bool fr_expect_dtype(fr_tape *tape, const char *call, const char *name, const fr
     return false;
 }
 
+bool fr_expect_weight(fr_tape *tape, const char *call, const char *name, const fr_tensor *t)
+{
+    return fr_dtype_block(t->dtype) > 1 || fr_expect_number(tape, call, name, t);
+}
+
 bool fr_expect_number(fr_tape *tape, const char *call, const char *name, const fr_tensor *t)
 {
     if (t->dtype == FR_F32 || t->dtype == FR_BF16 || t->dtype == FR_F16)

@@ -35,6 +35,8 @@ typedef struct fr_operator {
     /* Bit i: the gradient of input i is the upstream one unchanged, if it has as many elements.
        Backward may then find in[i].grad NULL: its memory went to the input without a copy. */
     unsigned passes;
+    /* An input may be stored in blocks (q4_k, ...); where it may not, fr_record refuses it. */
+    bool reads_blocks;
     /* NULL except in recompute.c, which takes the whole step back into its own hands; false: the
        sticky error is set. */
     bool (*replay)(fr_node *n);
@@ -145,6 +147,8 @@ bool fr_expect_dtype(fr_tape *tape, const char *call, const char *name, const fr
                      fr_dtype dtype);
 bool fr_expect_number(fr_tape *tape, const char *call, const char *name,
                       const fr_tensor *t); /* f32, bf16 or f16 */
+bool fr_expect_weight(fr_tape *tape, const char *call, const char *name,
+                      const fr_tensor *t); /* or blocks: for operators with reads_blocks */
 bool fr_expect_rank(fr_tape *tape, const char *call, const char *name, const fr_tensor *t,
                     int rank);
 bool fr_expect_axis(fr_tape *tape, const char *call, const fr_tensor *t, int axis);

@@ -236,6 +236,22 @@ static void add_cost(fr_cost *sum, fr_cost cost)
     sum->bytes += cost.bytes;
 }
 
+static bool input_fits(fr_tape *tape, const fr_operator *kind, const fr_tensor *input, int i)
+{
+    if (input && !input->data && !tape->options.shape_only) {
+        fr_tape_fail(tape, FR_WRONG_CALL,
+                     "%s: input %d has a shape but no numbers, and this tape computes", kind->name,
+                     i + 1);
+        return false;
+    }
+    if (input && fr_dtype_block(input->dtype) > 1 && !kind->reads_blocks) {
+        fr_tape_fail(tape, FR_WRONG_CALL, "%s: input %d is stored as %s, which it does not read",
+                     kind->name, i + 1, fr_dtype_name(input->dtype));
+        return false;
+    }
+    return true;
+}
+
 static fr_node *make_node(fr_tape *tape, const fr_operator *kind, fr_tensor *const *inputs,
                           int count, const void *options)
 {
@@ -252,12 +268,8 @@ static fr_node *make_node(fr_tape *tape, const fr_operator *kind, fr_tensor *con
     if (kind->options_size)
         n->options = memcpy(copy, options, kind->options_size);
     for (int i = 0; i < count; i++) {
-        if (inputs[i] && !inputs[i]->data && !tape->options.shape_only) {
-            fr_tape_fail(tape, FR_WRONG_CALL,
-                         "%s: input %d has a shape but no numbers, and this tape computes",
-                         kind->name, i + 1);
+        if (!input_fits(tape, kind, inputs[i], i))
             return NULL;
-        }
         in[i].tensor = inputs[i];
         in[i].wanted = kind->backward && fr_tape_wants(tape, inputs[i]);
         out->requires_grad = out->requires_grad || in[i].wanted;

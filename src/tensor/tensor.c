@@ -1,20 +1,40 @@
 /* tensor.c: tensors outside any tape, and what every tensor can be asked. */
 #include "frugal/tensor.h"
 #include "kernels/kernels.h"
+#include "kernels/quantise.h"
 #include "tensor/operator.h"
 
 #include <stdio.h>
 
+static const struct {
+    const char *name;
+    size_t size;
+    int64_t block;
+} dtypes[FR_DTYPES] = {
+    [FR_F32] = {"f32", 4, 1},       [FR_BF16] = {"bf16", 2, 1},   [FR_F16] = {"f16", 2, 1},
+    [FR_I32] = {"i32", 4, 1},       [FR_I64] = {"i64", 8, 1},     [FR_U8] = {"u8", 1, 1},
+    [FR_Q8_0] = {"q8_0", 34, 32},   [FR_Q4_0] = {"q4_0", 18, 32}, [FR_Q4_K] = {"q4_k", 144, 256},
+    [FR_Q6_K] = {"q6_k", 210, 256},
+};
+
 size_t fr_dtype_size(fr_dtype dtype)
 {
-    static const size_t sizes[FR_DTYPES] = {4, 2, 2, 4, 8, 1};
-    return (unsigned)dtype < FR_DTYPES ? sizes[dtype] : 0;
+    return (unsigned)dtype < FR_DTYPES ? dtypes[dtype].size : 0;
+}
+
+int64_t fr_dtype_block(fr_dtype dtype)
+{
+    return (unsigned)dtype < FR_DTYPES ? dtypes[dtype].block : 1;
+}
+
+size_t fr_dtype_bytes(fr_dtype dtype, int64_t count)
+{
+    return (size_t)(count / fr_dtype_block(dtype)) * fr_dtype_size(dtype);
 }
 
 const char *fr_dtype_name(fr_dtype dtype)
 {
-    static const char *const names[FR_DTYPES] = {"f32", "bf16", "f16", "i32", "i64", "u8"};
-    return (unsigned)dtype < FR_DTYPES ? names[dtype] : "?";
+    return (unsigned)dtype < FR_DTYPES ? dtypes[dtype].name : "?";
 }
 
 const char *fr_axis_name(fr_axis axis)
@@ -34,7 +54,7 @@ bool fr_shape_is_possible(fr_dtype dtype, int rank, const int64_t *shape)
             return false;
         count *= shape[i];
     }
-    return true;
+    return (rank ? shape[rank - 1] : 1) % fr_dtype_block(dtype) == 0;
 }
 
 fr_tensor *fr_tensor_create_shape(fr_dtype dtype, int rank, const int64_t *shape)
@@ -61,11 +81,23 @@ fr_tensor *fr_tensor_create(fr_dtype dtype, int rank, const int64_t *shape, fr_m
     return t;
 }
 
+fr_tensor *fr_tensor_create_over(fr_dtype dtype, int rank, const int64_t *shape, const void *data)
+{
+    fr_tensor *t = fr_tensor_create_shape(dtype, rank, shape);
+    if (t) {
+        t->data = (void *)(uintptr_t)
+            data; /* never written: it gets no gradient and no operator's result */
+        t->borrows = true;
+    }
+    return t;
+}
+
 void fr_tensor_free(fr_tensor *tensor)
 {
     if (!tensor)
         return;
-    fr_free(tensor->data);
+    if (!tensor->borrows)
+        fr_free(tensor->data);
     fr_free(tensor);
 }
 
@@ -94,7 +126,7 @@ int64_t fr_tensor_rows(const fr_tensor *t)
 
 size_t fr_tensor_bytes(const fr_tensor *tensor)
 {
-    return (size_t)fr_tensor_count(tensor) * fr_dtype_size(tensor->dtype);
+    return fr_dtype_bytes(tensor->dtype, fr_tensor_count(tensor));
 }
 
 bool fr_shape_is_suffix(const fr_tensor *b, const fr_tensor *a)
@@ -132,10 +164,13 @@ void *fr_tensor_host(const fr_tensor *tensor)
 
 void fr_convert(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_dtype, int64_t count)
 {
-    fr_kernels_get()->convert(out, out_dtype, in, in_dtype, count);
+    if (fr_dtype_block(out_dtype) > 1)
+        fr_quantise(out, out_dtype, in, count);
+    else
+        fr_kernels_get()->convert(out, out_dtype, in, in_dtype, count);
 }
 
-/* Narrow floating-point numbers are looked at in pieces, as f32. */
+/* Stored numbers are looked at in pieces, as f32. */
 bool fr_tensor_has_nonfinite(const fr_tensor *tensor)
 {
     enum { PIECE = 1024 };
@@ -145,12 +180,14 @@ bool fr_tensor_has_nonfinite(const fr_tensor *tensor)
         return false;
     if (tensor->dtype == FR_F32)
         return kernels->has_nonfinite(tensor->data, count);
-    if (tensor->dtype != FR_BF16 && tensor->dtype != FR_F16)
+    if (tensor->dtype == FR_I32 || tensor->dtype == FR_I64 || tensor->dtype == FR_U8)
         return false;
     for (int64_t i = 0; i < count; i += PIECE) {
         float piece[PIECE];
         int64_t length = count - i < PIECE ? count - i : PIECE;
-        kernels->convert(piece, FR_F32, (const uint16_t *)tensor->data + i, tensor->dtype, length);
+        kernels->convert(piece, FR_F32,
+                         (const char *)tensor->data + fr_dtype_bytes(tensor->dtype, i),
+                         tensor->dtype, length);
         if (kernels->has_nonfinite(piece, length))
             return true;
     }

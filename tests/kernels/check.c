@@ -232,6 +232,7 @@ static const struct {
     {"rows", check_rows, true},
     {"rope", check_rope, true},
     {"attention", check_attention, true},
+    {"stored", check_stored, true},
     {"optimizer", check_optimizer, true},
     {"matvec", check_matvec, true},
     {"gemm", check_gemm, false},

@@ -57,5 +57,6 @@ void check_attention(const fr_kernels *kernels);
 void check_optimizer(const fr_kernels *kernels);
 void check_matvec(const fr_kernels *kernels);
 void check_gemm(const fr_kernels *kernels);
+void check_stored(const fr_kernels *kernels);
 
 #endif
