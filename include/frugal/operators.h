@@ -33,9 +33,11 @@ fr_tensor *fr_multiply(fr_tape *tape, fr_tensor *a, fr_tensor *b);
 fr_tensor *fr_scale(fr_tape *tape, fr_tensor *x, float factor);
 fr_tensor *fr_gelu(fr_tape *tape, fr_tensor *x);      /* exact: x Phi(x) */
 fr_tensor *fr_gelu_tanh(fr_tape *tape, fr_tensor *x); /* the tanh approximation ("gelu_new") */
+fr_tensor *fr_quick_gelu(fr_tape *tape, fr_tensor *x); /* x sigmoid(1.702 x) */
 fr_tensor *fr_silu(fr_tape *tape, fr_tensor *x);
 fr_tensor *fr_relu(fr_tape *tape, fr_tensor *x);
 fr_tensor *fr_tanh(fr_tape *tape, fr_tensor *x);
+fr_tensor *fr_exp(fr_tape *tape, fr_tensor *x);
 fr_tensor *fr_swiglu(fr_tape *tape, fr_tensor *gate, fr_tensor *up); /* silu(gate) * up */
 /* Zero with probability p and scale the rest by 1 / (1 - p); the identity when the tape is not training or p = 0. */
 fr_tensor *fr_dropout(fr_tape *tape, fr_tensor *x, float p);

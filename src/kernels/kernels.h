@@ -25,7 +25,10 @@ typedef enum fr_activation {
     FR_ACTIVATION_GELU_TANH, /* x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */
     FR_ACTIVATION_SILU,      /* x / (1 + exp(-x)) */
     FR_ACTIVATION_RELU,
-    FR_ACTIVATION_TANH
+    FR_ACTIVATION_TANH,
+    FR_ACTIVATION_QUICK_GELU, /* x / (1 + exp(-1.702 x)) */
+    FR_ACTIVATION_EXP,
+    FR_ACTIVATIONS
 } fr_activation;
 
 /* Rotary embedding of (B, T, H*D): see fr_rope in operators.h for the meaning. */

@@ -2,8 +2,9 @@
    gated (down (f(gate x) * up x), arXiv 2002.05202). */
 #include "nn/nn.h"
 
-const char *const fr_activation_names[] = {"gelu_new", "gelu", "gelu_pytorch_tanh",
-                                           "silu",     "relu", NULL};
+const char *const fr_activation_names[] = {
+    "gelu_new",   "gelu", "gelu_pytorch_tanh", "silu",  "relu",
+    "quick_gelu", "tanh", "gelu_fast",         "swish", NULL};
 
 fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation)
 {
@@ -11,14 +12,20 @@ fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation)
     case FR_ACTIVATION_GELU:
         return fr_gelu(tape, x);
     case FR_ACTIVATION_SILU:
+    case FR_ACTIVATION_SWISH:
         return fr_silu(tape, x);
     case FR_ACTIVATION_RELU:
         return fr_relu(tape, x);
+    case FR_ACTIVATION_QUICK_GELU:
+        return fr_quick_gelu(tape, x);
+    case FR_ACTIVATION_TANH:
+        return fr_tanh(tape, x);
     case FR_ACTIVATION_GELU_NEW:
     case FR_ACTIVATION_GELU_TANH:
+    case FR_ACTIVATION_GELU_FAST:
         break;
     }
-    return fr_gelu_tanh(tape, x); /* two names of one function */
+    return fr_gelu_tanh(tape, x); /* three names of one function */
 }
 
 fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x)

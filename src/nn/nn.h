@@ -77,7 +77,11 @@ typedef enum fr_activation {
     FR_ACTIVATION_GELU,
     FR_ACTIVATION_GELU_TANH,
     FR_ACTIVATION_SILU,
-    FR_ACTIVATION_RELU
+    FR_ACTIVATION_RELU,
+    FR_ACTIVATION_QUICK_GELU,
+    FR_ACTIVATION_TANH,
+    FR_ACTIVATION_GELU_FAST, /* another name of gelu_tanh */
+    FR_ACTIVATION_SWISH      /* another name of silu */
 } fr_activation;
 /* Hugging Face's names in the order of fr_activation, NULL-terminated: choices of an option. */
 extern const char *const fr_activation_names[];

@@ -8,7 +8,8 @@
 enum { X };
 
 /* Flops per element, counting an exponential as 8. */
-static const double forward_flops[] = {20, 16, 12, 1, 12}, backward_flops[] = {30, 28, 18, 1, 14};
+static const double forward_flops[] = {20, 16, 12, 1, 12, 13, 8},
+                    backward_flops[] = {30, 28, 18, 1, 14, 19, 9};
 
 static fr_activation kind_of(const fr_node *n)
 {
@@ -40,9 +41,13 @@ static void backward(fr_node *n)
         .cost = cost, .forward = forward, .backward = backward                                     \
     }
 static const fr_operator activations[] = {
-    [FR_ACTIVATION_GELU] = ACTIVATION("gelu"), [FR_ACTIVATION_GELU_TANH] = ACTIVATION("gelu_tanh"),
-    [FR_ACTIVATION_SILU] = ACTIVATION("silu"), [FR_ACTIVATION_RELU] = ACTIVATION("relu"),
+    [FR_ACTIVATION_GELU] = ACTIVATION("gelu"),
+    [FR_ACTIVATION_GELU_TANH] = ACTIVATION("gelu_tanh"),
+    [FR_ACTIVATION_SILU] = ACTIVATION("silu"),
+    [FR_ACTIVATION_RELU] = ACTIVATION("relu"),
     [FR_ACTIVATION_TANH] = ACTIVATION("tanh"),
+    [FR_ACTIVATION_QUICK_GELU] = ACTIVATION("quick_gelu"),
+    [FR_ACTIVATION_EXP] = ACTIVATION("exp"),
 };
 
 static fr_tensor *activate(fr_tape *tape, fr_tensor *x, fr_activation which)
@@ -77,6 +82,16 @@ fr_tensor *fr_relu(fr_tape *tape, fr_tensor *x)
 fr_tensor *fr_tanh(fr_tape *tape, fr_tensor *x)
 {
     return activate(tape, x, FR_ACTIVATION_TANH);
+}
+
+fr_tensor *fr_quick_gelu(fr_tape *tape, fr_tensor *x)
+{
+    return activate(tape, x, FR_ACTIVATION_QUICK_GELU);
+}
+
+fr_tensor *fr_exp(fr_tape *tape, fr_tensor *x)
+{
+    return activate(tape, x, FR_ACTIVATION_EXP);
 }
 
 /* ---- SwiGLU ---- */

@@ -94,9 +94,11 @@ static fr_tensor *run_scale(fr_tape *tape, fr_tensor *const *in, const gradient_
     }
 RUN_OF_ONE(gelu)
 RUN_OF_ONE(gelu_tanh)
+RUN_OF_ONE(quick_gelu)
 RUN_OF_ONE(silu)
 RUN_OF_ONE(relu)
 RUN_OF_ONE(tanh)
+RUN_OF_ONE(exp)
 RUN_OF_ONE(softmax)
 RUN_OF_ONE(log_softmax)
 RUN_OF_ONE(sum)
@@ -267,12 +269,16 @@ static const gradient_case cases[] = {
     ONE(gelu, "long", 2, 2053),
     ONE(gelu_tanh, "small", 3, 7),
     ONE(gelu_tanh, "long", 2, 2053),
+    ONE(quick_gelu, "small", 3, 7),
+    ONE(quick_gelu, "long", 2, 2053),
     ONE(silu, "small", 3, 7),
     ONE(silu, "long", 2, 2053),
     ONE(relu, "small", 3, 7),
     ONE(relu, "long", 2, 2053),
     ONE(tanh, "small", 3, 7),
     ONE(tanh, "long", 2, 2053),
+    ONE(exp, "small", 3, 7),
+    ONE(exp, "long", 2, 2053),
     {.name = "swiglu", .what = "small", .inputs = 2, .run = run_swiglu, .twin = twin_swiglu,
      .in = {SHAPE(3, 7), SHAPE(3, 7)}, .out = SHAPE(3, 7)},
     {.name = "swiglu", .what = "long", .inputs = 2, .run = run_swiglu, .twin = twin_swiglu,

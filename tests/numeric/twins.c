@@ -104,6 +104,11 @@ static double gelu_tanh(double x)
     return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
 }
 
+static double quick_gelu(double x)
+{
+    return x / (1 + exp(-1.702 * x));
+}
+
 static double silu(double x)
 {
     return x / (1 + exp(-x));
@@ -122,6 +127,16 @@ void twin_gelu(const gradient_case *c, const double *const *in, double *out)
 void twin_gelu_tanh(const gradient_case *c, const double *const *in, double *out)
 {
     each(c, in[0], out, gelu_tanh);
+}
+
+void twin_quick_gelu(const gradient_case *c, const double *const *in, double *out)
+{
+    each(c, in[0], out, quick_gelu);
+}
+
+void twin_exp(const gradient_case *c, const double *const *in, double *out)
+{
+    each(c, in[0], out, exp);
 }
 
 void twin_silu(const gradient_case *c, const double *const *in, double *out)

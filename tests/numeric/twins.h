@@ -8,7 +8,8 @@ typedef void twin_function(const gradient_case *c, const double *const *in, doub
 
 twin_function twin_linear, twin_matmul, twin_gather, twin_scatter;
 twin_function twin_add, twin_multiply, twin_scale;
-twin_function twin_gelu, twin_gelu_tanh, twin_silu, twin_relu, twin_tanh, twin_swiglu, twin_dropout;
+twin_function twin_gelu, twin_gelu_tanh, twin_quick_gelu, twin_exp, twin_silu, twin_relu, twin_tanh,
+    twin_swiglu, twin_dropout;
 twin_function twin_layer_norm, twin_rms_norm, twin_softmax, twin_log_softmax;
 twin_function twin_rope, twin_attention, twin_cross_entropy, twin_linear_cross_entropy;
 twin_function twin_reshape, twin_slice, twin_concat, twin_transpose;
