@@ -55,9 +55,10 @@ static void check_kind(const fr_kernels *kernels, fr_activation kind, int64_t co
     float *x = check_floats(count), *dy = check_floats(count), *y = check_floats(count),
           *dx = check_floats(count);
     double *wanted = check_doubles(count);
-    for (int64_t i = 0; i < count; i++)
+    const bool exponential = kind == FR_ACTIVATION_EXP; /* whose sums cancel, far out */
+    for (int64_t i = 0; i < count && !exponential; i++)
         x[i] *= i % 3 == 0 ? 4.0F : i % 3 == 1 ? 0.3F : 1.0F;
-    if (count > 20 && kind != FR_ACTIVATION_EXP) { /* which leaves what floats hold */
+    if (count > 20 && !exponential) {
         static const float special[] = {0.0F, -0.0F, 30.0F, -30.0F, 100.0F, -100.0F, 1e-6F, -1e-6F};
         memcpy(x, special, sizeof special);
     }
