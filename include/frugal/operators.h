@@ -21,6 +21,8 @@ fr_tensor *fr_matmul(fr_tape *tape, fr_tensor *a, fr_tensor *b, bool transpose_a
 /* ---- embeddings, gather, scatter ---- */
 /* rows of weight (V, C) picked by ids (...) i32 -> (..., C); an id outside [0, V) is an error. */
 fr_tensor *fr_embedding(fr_tape *tape, fr_tensor *weight, fr_tensor *ids);
+/* The same, but row `padding` gets no gradient from here (PyTorch's padding_idx); -1: every row gets its gradient. */
+fr_tensor *fr_embedding_padded(fr_tape *tape, fr_tensor *weight, fr_tensor *ids, int64_t padding);
 /* rows of x (N, ...) picked by indices (M) i32 -> (M, ...). */
 fr_tensor *fr_gather(fr_tape *tape, fr_tensor *x, fr_tensor *indices);
 /* zeros (count, ...) with rows of x (M, ...) ADDED at indices (M) i32. */

@@ -26,12 +26,14 @@ static void gather_rows(float *out, const void *weight, fr_dtype dtype, const in
 enum { COLUMNS = 64 };
 
 static void scatter_add_rows(float *out, const float *x, const int32_t *ids, int64_t count,
-                             int64_t width)
+                             int64_t width, int32_t skipped)
 {
     PARALLEL_FOR(begin, width, COLUMNS, count * width)
     {
         int64_t length = smaller(COLUMNS, width - begin);
         for (int64_t row = 0; row < count; row++) {
+            if (ids[row] == skipped)
+                continue;
             float *restrict to = out + (int64_t)ids[row] * width + begin;
             const float *restrict from = x + row * width + begin;
             SIMD for (int64_t i = 0; i < length; i++) to[i] += from[i];

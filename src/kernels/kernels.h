@@ -147,9 +147,9 @@ typedef struct fr_kernels {
     /* ---- rows by index (gather.c): weight (V, C), ids (N), out, x (N, C); ids must lie in [0, V) ---- */
     void (*gather_rows)(float *out, const void *weight, fr_dtype dtype, const int32_t *ids,
                         int64_t count, int64_t width);
-    /* out[ids[i]] += x[i], in the order of i. */
+    /* out[ids[i]] += x[i], in the order of i, but where ids[i] is `skipped` (-1: nowhere). */
     void (*scatter_add_rows)(float *out, const float *x, const int32_t *ids, int64_t count,
-                             int64_t width);
+                             int64_t width, int32_t skipped);
 
     /* ---- copies (copy.c), any element of `size` bytes (1, 2, 4, 8) unless f32 ---- */
     /* in (outer, A, middle, B, inner) -> out (outer, B, middle, A, inner). */

@@ -32,23 +32,45 @@ static void forward_gather(fr_node *n)
                             fr_tensor_count(n->in[INDICES].tensor), row_width(x));
 }
 
-static void backward_gather(fr_node *n)
+/* The rows' gradients go where they were picked, but for picks of row `skipped`. */
+static void give_back(fr_node *n, int32_t skipped)
 {
     float *dx = fr_grad_to_add(n, X);
     if (dx)
         n->kernels->scatter_add_rows(dx, fr_upstream(n), indices_of(n),
                                      fr_tensor_count(n->in[INDICES].tensor),
-                                     row_width(n->in[X].tensor));
+                                     row_width(n->in[X].tensor), skipped);
+}
+
+static void backward_gather(fr_node *n)
+{
+    give_back(n, -1);
+}
+
+typedef struct embedding_options {
+    int32_t padding; /* its row gets no gradient; -1: all get theirs */
+} embedding_options;
+
+static void backward_embedding(fr_node *n)
+{
+    const embedding_options *o = n->options;
+    give_back(n, o->padding);
 }
 
 static const fr_operator embedding = {.name = "embedding",
+                                      .options_size = sizeof(embedding_options),
                                       .shape = shape_gather,
                                       .cost = fr_cost_copy,
                                       .forward = forward_gather,
-                                      .backward = backward_gather,
+                                      .backward = backward_embedding,
                                       .reads_blocks = true};
 
 fr_tensor *fr_embedding(fr_tape *tape, fr_tensor *weight, fr_tensor *ids)
+{
+    return fr_embedding_padded(tape, weight, ids, -1);
+}
+
+fr_tensor *fr_embedding_padded(fr_tape *tape, fr_tensor *weight, fr_tensor *ids, int64_t padding)
 {
     if (!fr_expect_inputs(tape, "embedding", (fr_tensor *[]){weight, ids}, INPUTS) ||
         !fr_expect_weight(tape, "embedding", "weight", weight) ||
@@ -58,7 +80,8 @@ fr_tensor *fr_embedding(fr_tape *tape, fr_tensor *weight, fr_tensor *ids)
     if (ids->rank == FR_MAX_RANK)
         return fr_tape_fail(tape, FR_WRONG_CALL, "embedding: ids have rank %d, at most %d expected",
                             ids->rank, FR_MAX_RANK - 1);
-    return fr_record(tape, &embedding, (fr_tensor *[]){weight, ids}, INPUTS, NULL);
+    embedding_options o = {padding >= 0 && padding < weight->shape[0] ? (int32_t)padding : -1};
+    return fr_record(tape, &embedding, (fr_tensor *[]){weight, ids}, INPUTS, &o);
 }
 
 static const fr_operator gather = {.name = "gather",
@@ -114,8 +137,8 @@ static void forward_scatter(fr_node *n)
 {
     n->kernels->fill(fr_out(n), 0.0F, fr_tensor_count(n->out));
     n->kernels->scatter_add_rows(fr_out(n), fr_in(n, X), indices_of(n),
-                                 fr_tensor_count(n->in[INDICES].tensor),
-                                 row_width(n->in[X].tensor));
+                                 fr_tensor_count(n->in[INDICES].tensor), row_width(n->in[X].tensor),
+                                 -1);
 }
 
 static void backward_scatter(fr_node *n)

@@ -2,10 +2,10 @@
 #include "check.h"
 
 static void naive_scatter(double *out, const float *x, const int32_t *ids, int64_t count,
-                          int64_t width)
+                          int64_t width, int32_t skipped)
 {
     for (int64_t r = 0; r < count; r++)
-        for (int64_t i = 0; i < width; i++)
+        for (int64_t i = 0; i < width && ids[r] != skipped; i++)
             out[ids[r] * width + i] += (double)x[r * width + i];
 }
 
@@ -27,9 +27,14 @@ static void check_index(const fr_kernels *kernels, int64_t vocabulary, int64_t c
     check_close("gather from f16", out, wanted, count * width, 5e-4);
     for (int64_t i = 0; i < vocabulary * width; i++)
         sums[i] = (double)weight[i];
-    naive_scatter(sums, out, ids, count, width);
-    kernels->scatter_add_rows(weight, out, ids, count, width);
+    naive_scatter(sums, out, ids, count, width, -1);
+    kernels->scatter_add_rows(weight, out, ids, count, width, -1);
     check_close("scatter", weight, sums, vocabulary * width, 2e-6);
+    for (int64_t i = 0; i < vocabulary * width; i++)
+        sums[i] = (double)weight[i];
+    naive_scatter(sums, out, ids, count, width, ids[0]);
+    kernels->scatter_add_rows(weight, out, ids, count, width, ids[0]);
+    check_close("scatter but one", weight, sums, vocabulary * width, 2e-6);
 }
 
 /* in (outer, A, middle, B, inner) of `size` bytes, compared byte by byte */
@@ -153,17 +158,17 @@ void check_rows(const fr_kernels *kernels)
     double *slow = check_doubles(8192 * WIDTH);
     CHECK_TIME("gather 2048x512 of 8192", 0, 8.0 * COUNT,
                kernels->gather_rows(y, weight, FR_F32, ids, ROWS, WIDTH),
-               naive_scatter(slow, x, ids, ROWS, WIDTH));
+               naive_scatter(slow, x, ids, ROWS, WIDTH, -1));
     CHECK_TIME("scatter 2048x512 to 8192", 0, 12.0 * COUNT,
-               kernels->scatter_add_rows(weight, x, ids, ROWS, WIDTH),
-               naive_scatter(slow, x, ids, ROWS, WIDTH));
+               kernels->scatter_add_rows(weight, x, ids, ROWS, WIDTH, -1),
+               naive_scatter(slow, x, ids, ROWS, WIDTH, -1));
     CHECK_TIME("transpose 2048x512", 0, 8.0 * COUNT,
                kernels->transpose(y, x, 1, ROWS, 1, WIDTH, 1, 4),
-               naive_scatter(slow, x, ids, ROWS, WIDTH));
+               naive_scatter(slow, x, ids, ROWS, WIDTH, -1));
     CHECK_TIME("convert 1 Mi f32 to bf16", 0, 6.0 * COUNT,
                kernels->convert(y, FR_BF16, x, FR_F32, COUNT),
-               naive_scatter(slow, x, ids, ROWS, WIDTH));
+               naive_scatter(slow, x, ids, ROWS, WIDTH, -1));
     CHECK_TIME("convert 1 Mi f16 to f32", 0, 6.0 * COUNT,
                kernels->convert(y, FR_F32, x, FR_F16, COUNT),
-               naive_scatter(slow, x, ids, ROWS, WIDTH));
+               naive_scatter(slow, x, ids, ROWS, WIDTH, -1));
 }
