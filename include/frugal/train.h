@@ -18,7 +18,7 @@
 #ifndef FRUGAL_TRAIN_H
 #define FRUGAL_TRAIN_H
 
-#include "frugal/data.h"
+#include "frugal/batch.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,6 +35,9 @@ typedef struct fr_objective_kind {
     void (*destroy)(fr_objective *objective);
     fr_status (*state)(fr_objective *objective, fr_state *state,
                        fr_error *error); /* own parameters, counters */
+    /* Change a micro-batch before it is computed (mask tokens) and set its `targets`; random numbers are keyed by (seed, number). May
+       be NULL. */
+    void (*prepare)(fr_objective *objective, fr_micro_batch *micro, uint64_t seed, uint64_t number);
 } fr_objective_kind;
 struct fr_objective {
     const fr_objective_kind *kind;
@@ -294,11 +297,8 @@ typedef struct fr_step {
 
 typedef struct fr_domain {
     char *name;
-    fr_shard *shard;
-    fr_loader *loader;
-    int64_t rows;    /* per micro-batch of this domain */
-    int64_t batches; /* that are evaluated */
-    double loss;     /* nats per target, of the last evaluation */
+    fr_batch_source *source;
+    double loss; /* nats per target, of the last evaluation */
 } fr_domain;
 
 /* Hooks run at the events of the loop, in the order of the recipe, after the gradient check and before metrics, evaluation, early

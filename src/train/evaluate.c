@@ -33,22 +33,11 @@ static fr_status open_domain(const fr_trainer *trainer, fr_domain *domain, const
     const char *path;
     const fr_train_options *o = &trainer->options;
     FR_TRY(split_name(text, &domain->name, &path, error));
-    FR_TRY(fr_shard_open(&domain->shard, path, error));
-    fr_loader_options options = {.batch = 1,
+    fr_loader_options options = {.batch = o->micro_batch,
                                  .length = o->length,
                                  .cross_documents = trainer->data.cross_documents,
                                  .seed = ORDER};
-    FR_TRY(fr_loader_create(&domain->loader, domain->shard, &options, error));
-    int64_t rows = fr_loader_rows_per_epoch(domain->loader);
-    if (rows < 1)
-        return fr_fail(error, FR_BAD_INPUT, "%s: %lld tokens do not fill one row of %lld", path,
-                       (long long)fr_shard_tokens(domain->shard), (long long)o->length);
-    domain->rows = rows < o->micro_batch ? rows : o->micro_batch;
-    int64_t wanted = o->eval_tokens / (domain->rows * o->length), there = rows / domain->rows;
-    domain->batches = wanted < 1 ? 1 : wanted < there ? wanted : there;
-    fr_loader_destroy(domain->loader);
-    options.batch = domain->rows;
-    return fr_loader_create(&domain->loader, domain->shard, &options, error);
+    return fr_packed_source_create(&domain->source, path, &options, true, error);
 }
 
 fr_status fr_domains_open(fr_trainer *trainer, fr_error *error)
@@ -74,10 +63,7 @@ void fr_domains_close(fr_trainer *trainer)
 {
     for (size_t i = 0; i < trainer->domain_count; i++) {
         fr_free(trainer->domains[i].name);
-        if (trainer->domains[i].loader)
-            fr_loader_destroy(trainer->domains[i].loader);
-        if (trainer->domains[i].shard)
-            fr_shard_close(trainer->domains[i].shard);
+        fr_batch_source_destroy(trainer->domains[i].source);
     }
     fr_free(trainer->domains);
     trainer->domains = NULL;
@@ -86,48 +72,23 @@ void fr_domains_close(fr_trainer *trainer)
 
 /* ---- one evaluation ---- */
 
-/* Host arrays (B, T) of one micro-batch, on the tape's arena. */
-typedef struct row_block {
-    fr_batch batch;
-    int64_t targets; /* that count */
-} row_block;
-
-static fr_status read_rows(fr_trainer *trainer, const fr_domain *domain, int64_t number,
-                           row_block *out, fr_error *error)
+static fr_status evaluate_batches(fr_trainer *trainer, fr_domain *domain, fr_error *error)
 {
     fr_tape *tape = trainer->own->evaluation_tape;
-    int64_t shape[] = {domain->rows, trainer->options.length};
-    bool cross = trainer->data.cross_documents;
-    fr_batch batch = {.ids = fr_tape_tensor(tape, FR_I32, 2, shape),
-                      .targets = fr_tape_tensor(tape, FR_I32, 2, shape)};
-    if (!cross) {
-        batch.segments = fr_tape_tensor(tape, FR_I32, 2, shape);
-        batch.positions = fr_tape_tensor(tape, FR_I32, 2, shape);
-    }
-    FR_TRY(fr_tape_check(tape, error));
-    int32_t *targets = fr_tensor_host(batch.targets);
-    FR_TRY(fr_loader_get(domain->loader, number, fr_tensor_host(batch.ids), targets,
-                         cross ? NULL : fr_tensor_host(batch.segments),
-                         cross ? NULL : fr_tensor_host(batch.positions), error));
-    *out = (row_block){.batch = batch};
-    for (int64_t i = 0; i < shape[0] * shape[1]; i++)
-        out->targets += targets[i] != FR_IGNORE;
-    return FR_OK;
-}
-
-static fr_status evaluate_rows(fr_trainer *trainer, fr_domain *domain, fr_error *error)
-{
-    fr_tape *tape = trainer->own->evaluation_tape;
+    fr_micro_batch *micro = &trainer->own->evaluated;
     double nats = 0;
-    int64_t targets = 0;
-    for (int64_t number = 0; number < domain->batches; number++) {
-        row_block rows;
+    int64_t targets = 0, tokens = 0;
+    for (int64_t number = 0; number < domain->source->per_epoch; number++) {
+        if (number && tokens + micro->tokens > trainer->options.eval_tokens)
+            break;
+        FR_TRY(fr_trainer_read(trainer, domain->source, number, ORDER, micro, error));
         fr_tape_reset(tape, (uint64_t)number);
-        FR_TRY(read_rows(trainer, domain, number, &rows, error));
-        fr_tensor *loss = trainer->objective->kind->loss(trainer->objective, tape, &rows.batch, 1);
+        fr_batch batch = fr_micro_batch_put(micro, tape);
+        fr_tensor *loss = trainer->objective->kind->loss(trainer->objective, tape, &batch, 1);
         FR_TRY(fr_tape_check(tape, error));
         nats += *(const float *)fr_tensor_host(loss);
-        targets += rows.targets;
+        targets += micro->targets;
+        tokens += micro->tokens;
     }
     domain->loss = targets ? nats / (double)targets : NAN;
     return FR_OK;
@@ -138,7 +99,7 @@ static fr_status evaluate_domain(fr_trainer *trainer, fr_domain *domain, fr_erro
 {
     bool before = trainer->model->recompute;
     trainer->model->recompute = true;
-    fr_status status = evaluate_rows(trainer, domain, error);
+    fr_status status = evaluate_batches(trainer, domain, error);
     trainer->model->recompute = before;
     return status == FR_OK ? status : fr_error_prefix(error, "evaluating on %s", domain->name);
 }

@@ -192,20 +192,13 @@ double fr_phase_rate(const fr_trainer *trainer)
 static fr_status make_buffers(fr_trainer *trainer, fr_error *error)
 {
     struct fr_trainer_own *own = trainer->own;
-    const fr_phase_options *o = fr_trainer_phase(trainer);
-    size_t tokens = (size_t)tokens_per_step(trainer);
-    own->ids = fr_alloc_array(tokens, sizeof(int32_t), FR_MEMORY_DATA);
-    own->targets = fr_alloc_array(tokens, sizeof(int32_t), FR_MEMORY_DATA);
-    own->losses = fr_alloc_array((size_t)o->accumulation, sizeof(double), FR_MEMORY_OTHER);
-    bool failed = !own->ids || !own->targets || !own->losses;
-    if (!trainer->data.cross_documents) {
-        own->segments = fr_alloc_array(tokens, sizeof(int32_t), FR_MEMORY_DATA);
-        own->positions = fr_alloc_array(tokens, sizeof(int32_t), FR_MEMORY_DATA);
-        failed |= !own->segments || !own->positions;
-    }
-    if (failed)
+    int64_t count = fr_trainer_phase(trainer)->accumulation;
+    own->micro = fr_alloc_array((size_t)count, sizeof *own->micro, FR_MEMORY_DATA);
+    own->losses = fr_alloc_array((size_t)count, sizeof(double), FR_MEMORY_OTHER);
+    if (!own->micro || !own->losses)
         return fr_fail(error, FR_NO_MEMORY, "no memory for the batches of a step");
-    return fr_gradient_tree_init(&own->tree, trainer->model, o->accumulation, error);
+    own->micro_count = count;
+    return fr_gradient_tree_init(&own->tree, trainer->model, count, error);
 }
 
 /* An id that the model does not have is better said now than in the middle of the run; a very large shard is not read twice,
@@ -252,8 +245,7 @@ fr_status fr_phase_open(fr_trainer *trainer, fr_error *error)
                                  .length = o->length,
                                  .cross_documents = trainer->data.cross_documents,
                                  .seed = loader_seed(trainer)};
-    FR_TRY(fr_shard_open(&own->shard, o->train, error));
-    FR_TRY(fr_loader_create(&own->loader, own->shard, &options, error));
+    FR_TRY(fr_packed_source_create(&own->source, o->train, &options, false, error));
     return make_buffers(trainer, error);
 }
 
@@ -261,18 +253,14 @@ void fr_phase_close(fr_trainer *trainer)
 {
     struct fr_trainer_own *own = trainer->own;
     fr_gradient_tree_free(&own->tree);
-    if (own->loader)
-        fr_loader_destroy(own->loader);
-    if (own->shard)
-        fr_shard_close(own->shard);
-    fr_free(own->ids);
-    fr_free(own->targets);
-    fr_free(own->segments);
-    fr_free(own->positions);
+    fr_batch_source_destroy(own->source);
+    for (int64_t i = 0; i < own->micro_count; i++)
+        fr_micro_batch_free(&own->micro[i]);
+    fr_free(own->micro);
     fr_free(own->losses);
-    own->loader = NULL;
-    own->shard = NULL;
-    own->ids = own->targets = own->segments = own->positions = NULL;
+    own->source = NULL;
+    own->micro = NULL;
+    own->micro_count = 0;
     own->losses = NULL;
 }
 

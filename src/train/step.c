@@ -10,44 +10,36 @@
 
 /* ---- one micro-batch ---- */
 
-static int64_t micro_tokens(const fr_trainer *trainer)
+fr_status fr_trainer_read(fr_trainer *trainer, fr_batch_source *source, int64_t number,
+                          uint64_t seed, fr_micro_batch *micro, fr_error *error)
 {
-    const fr_phase_options *phase = fr_trainer_phase(trainer);
-    return phase->micro_batch * phase->length;
+    fr_objective *objective = trainer->objective;
+    fr_micro_batch_clear(micro);
+    FR_TRY(source->kind->get(source, number, micro, error));
+    if (objective->kind->prepare)
+        objective->kind->prepare(objective, micro, seed, (uint64_t)number);
+    return FR_OK;
 }
 
 /* Read the step's micro-batches and count their targets. */
 static fr_status read_step(fr_trainer *trainer, fr_error *error)
 {
     struct fr_trainer_own *own = trainer->own;
-    int64_t tokens = micro_tokens(trainer), count = fr_trainer_phase(trainer)->accumulation,
-            targets = 0;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t at = i * tokens;
-        FR_TRY(fr_loader_get(own->loader, trainer->position.loader_number + i, own->ids + at,
-                             own->targets + at, own->segments ? own->segments + at : NULL,
-                             own->positions ? own->positions + at : NULL, error));
+    trainer->last.tokens = trainer->last.targets = 0;
+    for (int64_t i = 0; i < own->micro_count; i++) {
+        FR_TRY(fr_trainer_read(trainer, own->source, trainer->position.loader_number + i,
+                               (uint64_t)trainer->options.seed, &own->micro[i], error));
+        trainer->last.tokens += own->micro[i].tokens;
+        trainer->last.targets += own->micro[i].targets;
     }
-    for (int64_t i = 0; i < count * tokens; i++)
-        targets += own->targets[i] != FR_IGNORE;
-    trainer->last.tokens = count * tokens;
-    trainer->last.targets = targets;
     return FR_OK;
 }
 
 fr_tensor *fr_trainer_forward(fr_trainer *trainer, int64_t i, float scale)
 {
-    struct fr_trainer_own *own = trainer->own;
-    fr_tape *tape = own->tape;
-    const fr_phase_options *phase = fr_trainer_phase(trainer);
-    int64_t shape[] = {phase->micro_batch, phase->length}, at = i * micro_tokens(trainer);
+    fr_tape *tape = trainer->own->tape;
     fr_tape_reset(tape, (uint64_t)(trainer->position.micro_batches + i));
-    fr_batch batch = {.ids = fr_tape_input(tape, FR_I32, 2, shape, own->ids + at),
-                      .targets = fr_tape_input(tape, FR_I32, 2, shape, own->targets + at)};
-    if (own->segments) {
-        batch.segments = fr_tape_input(tape, FR_I32, 2, shape, own->segments + at);
-        batch.positions = fr_tape_input(tape, FR_I32, 2, shape, own->positions + at);
-    }
+    fr_batch batch = fr_micro_batch_put(&trainer->own->micro[i], tape);
     return trainer->objective->kind->loss(trainer->objective, tape, &batch, scale);
 }
 

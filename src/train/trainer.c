@@ -152,9 +152,7 @@ static fr_status make_identity(fr_trainer *trainer, fr_error *error)
     fr_buffer text = {0};
     fr_status status =
         fr_train_recipe_write(&trainer->own->recipe, trainer->model, true, &text, error);
-    fr_buffer_printf(&text, "# data: %lld documents, %lld tokens\n",
-                     (long long)fr_shard_documents(trainer->own->shard),
-                     (long long)fr_shard_tokens(trainer->own->shard));
+    fr_buffer_printf(&text, "# data: %s\n", trainer->own->source->identity);
     if (status == FR_OK && (text.failed || !(trainer->own->identity = fr_string_copy(text.data))))
         status = fr_fail(error, FR_NO_MEMORY, "no memory for the recipe");
     fr_buffer_free(&text);
@@ -290,6 +288,7 @@ void fr_trainer_destroy(fr_trainer *trainer)
     fr_hooks_destroy(trainer);
     fr_domains_close(trainer);
     fr_phase_close(trainer);
+    fr_micro_batch_free(&own->evaluated);
     if (own->tape)
         fr_tape_destroy(own->tape);
     if (own->evaluation_tape)

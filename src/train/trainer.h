@@ -81,14 +81,14 @@ struct fr_trainer_own {
     fr_run_options run;
     fr_lock *lock;
     char *identity;
-    char *checkpoints; /* folder */
-    fr_shard *shard;   /* of the current phase */
-    fr_loader *loader;
+    char *checkpoints;       /* folder */
+    fr_batch_source *source; /* of the current phase */
     fr_tape *tape, *evaluation_tape;
     fr_gradient_tree tree;
-    /* the step's micro-batches, (A, B, T) each */
-    int32_t *ids, *targets, *segments, *positions;
+    fr_micro_batch *micro; /* (A) of the step */
+    int64_t micro_count;
     double *losses; /* (A) share of each micro-batch */
+    fr_micro_batch evaluated;
     /* of this process */
     double clock; /* when position.seconds was right */
     double step_seconds, evaluation_seconds,
@@ -106,6 +106,9 @@ const fr_phase_options *fr_trainer_phase(const fr_trainer *trainer);
 /* Advance position.seconds to now. */
 void fr_trainer_tick(fr_trainer *trainer);
 void fr_trainer_report(fr_trainer *trainer, const char *activity);
+/* Micro-batch `number` of a source, as the objective wants it. */
+fr_status fr_trainer_read(fr_trainer *trainer, fr_batch_source *source, int64_t number,
+                          uint64_t seed, fr_micro_batch *micro, fr_error *error);
 /* Forward of micro-batch i of the step that is loaded, on the training tape. */
 fr_tensor *fr_trainer_forward(fr_trainer *trainer, int64_t i, float scale);
 
