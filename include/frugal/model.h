@@ -200,6 +200,7 @@ struct fr_model {
     fr_parameter *output_bias; /* (V) or NULL */
     float output_cap;          /* c; 0: none */
     int64_t eos, bos, pad;     /* -1: none */
+    int64_t decoder_start;     /* what the decoder of an encoder-decoder reads first; -1: none */
     int64_t end_ids[16]; /* every id that ends a text: eos, and what the folder lists besides it */
     size_t end_count;
     bool shapes_only; /* parameters have no data: for plans */

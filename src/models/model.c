@@ -132,7 +132,7 @@ fr_status fr_model_build(fr_model **out, const fr_model_kind *kind, const void *
         return fr_fail(error, FR_NO_MEMORY, "no memory for a model");
     model->kind = kind;
     model->shapes_only = shapes_only;
-    model->eos = model->bos = model->pad = -1;
+    model->eos = model->bos = model->pad = model->decoder_start = -1;
     model->config = fr_config_copy(&kind->base.options, config);
     fr_status status = model->config ? fr_model_head_settle(&model->head, kind, config, head, place)
                                      : fr_fail(error, FR_NO_MEMORY, "no memory for a model");
