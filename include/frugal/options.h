@@ -35,9 +35,11 @@ typedef struct fr_floats {
     double *items;
     size_t count;
 } fr_floats;
+bool fr_floats_copy(fr_floats *to, const fr_floats *from); /* false: no memory, `to` empty */
 
 typedef struct fr_option {
-    const char *name;
+    const char *name; /* "text_config.hidden_size": the option hidden_size of the section text_config inside this one; the
+                         options of a section stand together in a table */
     fr_option_type type;
     size_t offset;    /* offsetof the field in the options struct */
     const char *unit; /* "steps", "tokens", "1/step"; NULL for none */
@@ -145,6 +147,8 @@ void fr_options_write_help(const fr_option_table *table, const fr_option *only, 
                            fr_buffer *out);
 /* The option of that name, or NULL. */
 const fr_option *fr_option_find(const fr_option_table *table, const char *name);
+/* Does any option's name begin with `section`, which ends in a dot ("text_config.")? */
+bool fr_option_is_section(const fr_option_table *table, const char *section);
 
 /* Text to number with units, shared with the command line: "5m", "1.5h", "90" -> seconds. */
 fr_status fr_parse_seconds(const char *text, double *seconds, fr_error *error);

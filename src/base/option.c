@@ -19,6 +19,14 @@ const fr_option *fr_option_find(const fr_option_table *table, const char *name)
     return NULL;
 }
 
+bool fr_option_is_section(const fr_option_table *table, const char *section)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (strncmp(table->options[i].name, section, strlen(section)) == 0)
+            return true;
+    return false;
+}
+
 /* ---- clean-up ---- */
 
 void fr_strings_free(fr_strings *strings)
@@ -43,6 +51,19 @@ bool fr_strings_copy(fr_strings *to, const fr_strings *from)
         to->count++;
     }
     return to->items != NULL;
+}
+
+bool fr_floats_copy(fr_floats *to, const fr_floats *from)
+{
+    *to = (fr_floats){0};
+    if (!from->count)
+        return true;
+    to->items = fr_alloc_array(from->count, sizeof *to->items, FR_MEMORY_OTHER);
+    if (!to->items)
+        return false;
+    memcpy(to->items, from->items, from->count * sizeof *to->items);
+    to->count = from->count;
+    return true;
 }
 
 static void free_field(const fr_option *option, void *options)
@@ -296,25 +317,33 @@ static bool is_among(const char *name, const char *const *names)
     return false;
 }
 
+/* `prefix` is "", or of a section inside the table's: "text_config.". */
 static fr_status read_section(const fr_option_table *table, void *options,
-                              const fr_section *section, bool has_kind, const char *const *nested,
-                              fr_error *error)
+                              const fr_section *section, const char *prefix, bool has_kind,
+                              const char *const *nested, fr_error *error)
 {
-    char found[96];
+    char found[96], key[160], inner[168], subject[256];
     if (section->type != FR_NODE_MAPPING)
         return fr_fail_at(error, FR_BAD_INPUT, section->file, section->line,
-                          "found %s, expected the keys of section %s",
-                          fr_node_describe(section, found), table->name);
+                          "found %s, expected the keys of section %s%s%.*s",
+                          fr_node_describe(section, found), table->name, *prefix ? "." : "",
+                          (int)strlen(prefix) - (*prefix != 0), prefix);
     for (size_t i = 0; i < section->count; i++) {
         const fr_section_item *item = &section->items[i];
         if ((has_kind && strcmp(item->key, "kind") == 0) || is_among(item->key, nested))
             continue;
-        const fr_option *option = fr_option_find(table, item->key);
+        snprintf(key, sizeof key, "%s%s", prefix, item->key);
+        snprintf(inner, sizeof inner, "%s.", key);
+        const fr_option *option = fr_option_find(table, key);
+        if (!option && fr_option_is_section(table, inner)) {
+            if (!fr_node_is_null(item->value))
+                FR_TRY(read_section(table, options, item->value, inner, false, NULL, error));
+            continue;
+        }
         if (!option)
-            return fr_option_unknown(table, "key", item->key, item->file, item->line, error);
-        char subject[160];
+            return fr_option_unknown(table, "key", key, item->file, item->line, error);
         fr_error local;
-        snprintf(subject, sizeof subject, "%s.%s", table->name, item->key);
+        snprintf(subject, sizeof subject, "%s.%s", table->name, key);
         fr_status status = fr_option_read(table, option, options, item->value, subject, &local);
         if (status != FR_OK)
             return fr_fail_at(error, status, item->file, item->line, "%s", local.message);
@@ -329,7 +358,7 @@ fr_status fr_options_read(const fr_option_table *table, void *options, const fr_
         table->defaults(options);
     if (!section)
         return FR_OK;
-    fr_status status = read_section(table, options, section, has_kind, nested, error);
+    fr_status status = read_section(table, options, section, "", has_kind, nested, error);
     if (status != FR_OK) {
         fr_options_free(table, options);
         memset(options, 0, table->size);

@@ -138,14 +138,31 @@ void fr_option_write_value(const fr_option *option, const void *options, fr_buff
     }
 }
 
+/* The options from number i on whose names share the first `prefix` characters: a section. Returns the number after them. */
+static size_t write_section(const fr_option_table *table, const void *options, size_t i,
+                            size_t prefix, int indent, fr_buffer *out)
+{
+    const char *first = table->options[i].name;
+    while (i < table->count && strncmp(table->options[i].name, first, prefix) == 0) {
+        const char *name = table->options[i].name + prefix, *dot = strchr(name, '.');
+        if (dot) {
+            size_t length = (size_t)(dot - name);
+            fr_buffer_printf(out, "%*s%.*s:\n", indent, "", (int)length, name);
+            i = write_section(table, options, i, prefix + length + 1, indent + 2, out);
+            continue;
+        }
+        fr_buffer_printf(out, "%*s%s: ", indent, "", name);
+        fr_option_write_value(&table->options[i++], options, out);
+        fr_buffer_text(out, "\n");
+    }
+    return i;
+}
+
 void fr_options_write_yaml(const fr_option_table *table, const void *options, int indent,
                            fr_buffer *out)
 {
-    for (size_t i = 0; i < table->count; i++) {
-        fr_buffer_printf(out, "%*s%s: ", indent, "", table->options[i].name);
-        fr_option_write_value(&table->options[i], options, out);
-        fr_buffer_text(out, "\n");
-    }
+    if (table->count)
+        write_section(table, options, 0, 0, indent, out);
 }
 
 /* ---- help ---- */

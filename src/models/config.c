@@ -2,14 +2,17 @@
 
    A field of config.json is known in one of four ways: the kind's table has it, the kind reads it
    itself, the kind ignores it, or every model ignores it (the list below: fields of generation, of
-   other heads, of the library that wrote them). A field that is null says nothing. Everything else
+   other heads, of the library that wrote them). A field that is null says nothing. An object whose
+   name a table's dotted names begin with ("text_config.hidden_size") is a section, whose fields are
+   judged the same way. Everything else
    is refused by name, because nobody can know that it does not change the result. docs/models.md
    repeats the lists. */
 #include "models/models.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { CONFIG_LIMIT = 64 << 20 };
+enum { CONFIG_LIMIT = 64 << 20, MOST_SECTION = 192 };
 
 /* Fields that do not change what a decoder computes. */
 static const char *const ignored[] = {
@@ -90,24 +93,43 @@ fr_status fr_config_kind(const fr_model_kind **kind, const json_t *json, const c
 
 /* ---- reading ---- */
 
-static fr_status check_known(const fr_model_kind *kind, const json_t *json, const char *path,
-                             fr_error *error)
+/* The value under a name, whose dots lead into objects; NULL: none. */
+static const json_t *lookup(const json_t *json, const char *name)
 {
-    const fr_option_table *table = &kind->base.options;
+    for (const char *dot; (dot = strchr(name, '.')); name = dot + 1) {
+        char section[MOST_SECTION];
+        snprintf(section, sizeof section, "%.*s", (int)(dot - name), name);
+        json = json_object_get(json, section);
+    }
+    return json_object_get(json, name);
+}
+
+/* `section` is "" or "text_config.". */
+static fr_status check_known(const fr_model_kind *kind, const json_t *json, const char *section,
+                             const char *path, fr_error *error)
+{
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)json, name, value)
     {
-        bool known = json_is_null(value) || name[0] == '_' || listed(kind->extra_fields, name) ||
-                     listed(kind->ignored_fields, name) || listed(ignored, name) ||
-                     (listed(refused, name) && says_nothing(value));
-        for (size_t i = 0; i < table->count && !known; i++)
-            known = strcmp(table->options[i].name, name) == 0;
-        if (!known)
+        char full[MOST_SECTION], inner[MOST_SECTION];
+        snprintf(full, sizeof full, "%s%s", section, name);
+        snprintf(inner, sizeof inner, "%s%.64s.", section, name);
+        bool known = json_is_null(value) || name[0] == '_' || listed(kind->extra_fields, full) ||
+                     listed(kind->ignored_fields, full) || listed(ignored, name) ||
+                     (listed(refused, name) && says_nothing(value)) ||
+                     fr_option_find(&kind->base.options, full);
+        if (!known && fr_option_is_section(&kind->base.options, inner)) {
+            if (!json_is_object(value))
+                return fr_fail_at(error, FR_BAD_INPUT, path, 0, "field '%.64s' is not an object",
+                                  full);
+            FR_TRY(check_known(kind, value, inner, path, error));
+        } else if (!known) {
             return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
                               "field '%.64s' is not supported by model '%s': it may change the "
                               "result",
-                              name, kind->base.name);
+                              full, kind->base.name);
+        }
     }
     return FR_OK;
 }
@@ -129,17 +151,31 @@ static bool value_text(const fr_option *option, const json_t *value, fr_buffer *
     return true;
 }
 
-/* A list of strings, which come without characters that YAML would read otherwise. */
-static bool list_text(const json_t *value, fr_buffer *text)
+/* One of a list: a number, or a string without characters that YAML would read otherwise. */
+static bool item_text(const json_t *value, bool number, fr_buffer *text)
+{
+    const char *item = json_string_value(value);
+    if (number && json_is_number(value))
+        fr_buffer_printf(text, "%.17g", json_number_value(value));
+    else if (!number && item &&
+             strspn(item, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(item))
+        fr_buffer_text(text, item);
+    else
+        return false;
+    return true;
+}
+
+/* A list; a number alone is a list of one. */
+static bool list_text(const json_t *value, bool numbers, fr_buffer *text)
 {
     if (!json_is_array(value))
-        return false;
+        return numbers && item_text(value, true, text);
     fr_buffer_text(text, "[");
     for (size_t i = 0; i < json_array_size(value); i++) {
-        const char *item = json_string_value(json_array_get(value, i));
-        if (!item || strspn(item, "abcdefghijklmnopqrstuvwxyz_0123456789") != strlen(item))
+        if (i)
+            fr_buffer_text(text, ", ");
+        if (!item_text(json_array_get(value, i), numbers, text))
             return false;
-        fr_buffer_printf(text, "%s%s", i ? ", " : "", item);
     }
     fr_buffer_text(text, "]");
     return true;
@@ -152,8 +188,9 @@ static fr_status read_field(const fr_option_table *table, const fr_option *optio
     /* a list of ids that end a text stands for its first; the folder's reader takes the rest */
     if (strcmp(option->name, "eos_token_id") == 0 && json_is_array(value))
         value = json_array_get(value, 0);
-    bool fits = option->type == FR_OPTION_STRINGS ? list_text(value, &text)
-                                                  : value_text(option, value, &text);
+    bool numbers = option->type == FR_OPTION_FLOATS;
+    bool fits = numbers || option->type == FR_OPTION_STRINGS ? list_text(value, numbers, &text)
+                                                             : value_text(option, value, &text);
     fr_status status;
     if (text.failed)
         status = fr_fail(error, FR_NO_MEMORY, "no memory to read %s", path);
@@ -180,7 +217,7 @@ static fr_status read_table(const fr_model_kind *kind, void *config, const json_
 {
     const fr_option_table *table = &kind->base.options;
     for (size_t i = 0; i < table->count; i++) {
-        const json_t *value = json_object_get(json, table->options[i].name);
+        const json_t *value = lookup(json, table->options[i].name);
         if (value && !json_is_null(value))
             FR_TRY(read_field(table, &table->options[i], config, value, path, error));
     }
@@ -191,7 +228,7 @@ fr_status fr_config_from_json(void **config, const fr_model_kind *kind, const js
                               const char *path, fr_error *error)
 {
     *config = NULL;
-    FR_TRY(check_known(kind, json, path, error));
+    FR_TRY(check_known(kind, json, "", path, error));
     void *filled = fr_alloc(kind->base.options.size, FR_MEMORY_OTHER);
     if (!filled)
         return fr_fail(error, FR_NO_MEMORY, "no memory for a model's configuration");
@@ -209,7 +246,7 @@ fr_status fr_config_fill(const fr_option_table *table, void *config, const json_
                          const fr_config_default *defaults, size_t count, fr_error *error)
 {
     for (size_t i = 0; i < count; i++)
-        if (!json_object_get(json, defaults[i].name))
+        if (!lookup(json, defaults[i].name))
             FR_TRY(fr_options_set(table, config, defaults[i].name, defaults[i].value, error));
     return FR_OK;
 }
@@ -218,7 +255,7 @@ fr_status fr_config_require(const json_t *json, const char *const *names, const 
                             fr_error *error)
 {
     for (; *names; names++)
-        if (!json_object_get(json, *names) || json_is_null(json_object_get(json, *names)))
+        if (!lookup(json, *names) || json_is_null(lookup(json, *names)))
             return fr_fail_at(error, FR_BAD_INPUT, path, 0, "field '%s' is missing", *names);
     return FR_OK;
 }
@@ -230,6 +267,24 @@ static json_t *list_json(const fr_strings *list)
     json_t *array = json_array();
     for (size_t i = 0; i < list->count; i++)
         json_array_append_new(array, json_string(list->items[i]));
+    return array;
+}
+
+/* A whole number without a point. */
+static json_t *number_json(double number)
+{
+    bool whole = number == (double)(int64_t)number && number < 1e15 && number > -1e15;
+    return whole ? json_integer((json_int_t)number) : json_real(number);
+}
+
+/* A list of one is written as a number. */
+static json_t *numbers_json(const fr_floats *list)
+{
+    if (list->count <= 1)
+        return list->count ? number_json(list->items[0]) : json_null();
+    json_t *array = json_array();
+    for (size_t i = 0; i < list->count; i++)
+        json_array_append_new(array, number_json(list->items[i]));
     return array;
 }
 
@@ -252,9 +307,27 @@ static json_t *field_json(const fr_option *option, const void *field)
         return json_string(option->choices[*(const int *)field]);
     case FR_OPTION_STRINGS:
         return ((const fr_strings *)field)->count ? list_json(field) : json_null();
+    case FR_OPTION_FLOATS:
+        return numbers_json(field);
     default:
         return NULL; /* no configuration has such a field */
     }
+}
+
+/* Put a value under a name, whose dots lead into objects, which are made. Takes the value. */
+static bool put(json_t *json, const char *name, json_t *value)
+{
+    for (const char *dot; (dot = strchr(name, '.')); name = dot + 1) {
+        char section[MOST_SECTION];
+        snprintf(section, sizeof section, "%.*s", (int)(dot - name), name);
+        json_t *inner = json_object_get(json, section);
+        if (!inner) {
+            inner = json_object();
+            json_object_set_new(json, section, inner);
+        }
+        json = inner;
+    }
+    return json_object_set_new(json, name, value) == 0;
 }
 
 fr_status fr_config_write_table(const fr_option_table *table, const void *config, json_t *json,
@@ -263,7 +336,7 @@ fr_status fr_config_write_table(const fr_option_table *table, const void *config
     for (size_t i = 0; i < table->count; i++) {
         const fr_option *option = &table->options[i];
         const void *field = (const char *)config + option->offset;
-        if (json_object_set_new(json, option->name, field_json(option, field)) != 0)
+        if (!put(json, option->name, field_json(option, field)))
             return fr_fail(error, FR_NO_MEMORY, "cannot write field '%s' of a configuration",
                            option->name);
     }
@@ -286,6 +359,10 @@ void *fr_config_copy(const fr_option_table *table, const void *config)
             fr_strings from = *(fr_strings *)field;
             *(fr_strings *)field = (fr_strings){0};
             whole = whole && fr_strings_copy(field, &from);
+        } else if (table->options[i].type == FR_OPTION_FLOATS) {
+            fr_floats from = *(fr_floats *)field;
+            *(fr_floats *)field = (fr_floats){0};
+            whole = whole && fr_floats_copy(field, &from);
         }
     }
     if (whole)

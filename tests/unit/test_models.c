@@ -258,7 +258,7 @@ static void test_recipes_that_make_no_model_are_refused_with_the_reason(void **s
         {LLAMA_RECIPE ", model_type: qwen3, layer_types: [full_attention]", "every layer"},
         {LLAMA_RECIPE ", model_type: qwen3, layer_types: [full_attention, linear_attention]",
          "linear_attention"},
-        {LLAMA_RECIPE ", hidden_act: swish", "hidden_act"},
+        {LLAMA_RECIPE ", hidden_act: mish", "hidden_act"},
         {LLAMA_RECIPE ", rope_type: llama3", "original context"},
         {LLAMA_RECIPE ", rope_type: yarn", "rope_type"},
         {"kind: gpt2, vocab_size: 9, n_head: 3", "does not divide"},
@@ -405,7 +405,7 @@ static void test_configurations_that_are_not_supported_are_refused_by_name(void 
         {"{\"model_type\":\"llama\"," SMALL_LLAMA
          ",\"rope_parameters\":{\"partial_rotary_factor\":0.5}}",
          "partial_rotary_factor"},
-        {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"hidden_act\":\"quick_gelu\"}", "quick_gelu"},
+        {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"hidden_act\":\"laplace\"}", "laplace"},
         {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"rms_norm_eps\":\"small\"}", "rms_norm_eps"},
         {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"head_dim\":4.5}", "head_dim"},
         {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"sliding_window\":5}", "sliding_window"},

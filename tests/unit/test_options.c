@@ -788,6 +788,73 @@ static void test_help_tells_type_range_unit_and_default(void **state)
     assert_null(fr_option_find(&garden_table, "barn"));
 }
 
+/* ---- sections inside a table ---- */
+
+typedef struct house {
+    int64_t rooms, doors, windows;
+    fr_floats sizes;
+} house;
+
+static const fr_option house_options[] = {
+    {"rooms", FR_OPTION_INT, offsetof(house, rooms), NULL, 0, 99, NULL, "All of them."},
+    {"wall.doors", FR_OPTION_INT, offsetof(house, doors), NULL, 0, 99, NULL, "To go through."},
+    {"wall.glass.windows", FR_OPTION_INT, offsetof(house, windows), NULL, 0, 99, NULL, "To open."},
+    {"wall.glass.sizes", FR_OPTION_FLOATS, offsetof(house, sizes), NULL, 0, 99, NULL, "Of each."},
+};
+static const fr_option_table house_table = {
+    "house", house_options, sizeof house_options / sizeof *house_options, sizeof(house), NULL};
+
+static void test_names_with_dots_are_sections_inside_a_table(void **state)
+{
+    (void)state;
+    fr_recipe *r =
+        parse("m:\n  wall: {doors: 2, glass: {windows: 5, sizes: [1, 2.5]}}\n  rooms: 3\n");
+    house h = {0}, again = {0};
+    fr_error error = {0};
+    assert_int_equal(
+        fr_options_read(&house_table, &h, fr_recipe_section(r, "m"), false, NULL, &error), FR_OK);
+    assert_int_equal(h.rooms, 3);
+    assert_int_equal(h.doors, 2);
+    assert_int_equal(h.windows, 5);
+    fr_recipe_free(r);
+    fr_buffer out = {0};
+    fr_buffer_text(&out, "m:\n");
+    fr_options_write_yaml(&house_table, &h, 2, &out);
+    assert_string_equal(out.data, "m:\n  rooms: 3\n  wall:\n    doors: 2\n    glass:\n"
+                                  "      windows: 5\n      sizes: [1, 2.5]\n");
+    r = parse(out.data);
+    assert_int_equal(
+        fr_options_read(&house_table, &again, fr_recipe_section(r, "m"), false, NULL, &error),
+        FR_OK);
+    assert_int_equal(again.windows, 5);
+    assert_int_equal(again.sizes.count, 2);
+    fr_recipe_free(r);
+    fr_buffer_free(&out);
+    fr_options_free(&house_table, &h);
+    fr_options_free(&house_table, &again);
+}
+
+static void test_a_wrong_key_of_a_section_inside_a_table_is_told(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"m: {wall: {door: 2}}\n",
+         "r.yaml:1: unknown key 'wall.door' in section house; did you mean 'wall.doors'?"},
+        {"m: {wall: 2}\n", "r.yaml:1: found '2', expected the keys of section house.wall"},
+        {"m: {wall: {doors: 100}}\n",
+         "r.yaml:1: house.wall.doors: found '100', expected a whole number, 0 to 99"}};
+    for (int i = 0; i < 3; i++) {
+        fr_recipe *r = parse(texts[i][0]);
+        house h = {0};
+        fr_error error = {0};
+        assert_int_equal(
+            fr_options_read(&house_table, &h, fr_recipe_section(r, "m"), false, NULL, &error),
+            FR_BAD_INPUT);
+        assert_string_equal(error.message, texts[i][1]);
+        fr_recipe_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -806,6 +873,8 @@ int main(void)
         cmocka_unit_test(test_yaml_is_written_in_its_shortest_plain_form),
         cmocka_unit_test(test_help_writes_numbers_as_people_do),
         cmocka_unit_test(test_help_tells_type_range_unit_and_default),
+        cmocka_unit_test(test_names_with_dots_are_sections_inside_a_table),
+        cmocka_unit_test(test_a_wrong_key_of_a_section_inside_a_table_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
