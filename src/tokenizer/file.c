@@ -6,6 +6,7 @@
    "truncation" and "padding" of tokenizer.json (callers of Hugging Face's library set them for
    each call). */
 #include "tokenizer/json_reader.h"
+#include "tokenizer/read.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,8 @@ static fr_status load_config(const char *folder, char **config, fr_error *error)
 fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error *error)
 {
     *tokenizer = NULL;
+    if (read_is_older(path))
+        return read_tokenizer_files(tokenizer, path, error);
     const char *slash = strrchr(path, '/');
     bool is_folder = fr_path_is_folder(path);
     char *folder = is_folder
