@@ -97,6 +97,10 @@ typedef enum fr_axis {
     FR_AXIS_QKV,      /* (heads + 2 kv_heads) * head_dim, fused */
     FR_AXIS_HEAD_DIM,
     FR_AXIS_POSITION,
+    FR_AXIS_LABELS,    /* what a classifier tells apart */
+    FR_AXIS_EMBEDDING, /* width of a space that several towers share */
+    FR_AXIS_CHANNELS,  /* of an image */
+    FR_AXIS_PATCH,     /* height or width of a patch of an image, in pixels */
     FR_AXIS_COUNT
 } fr_axis;
 const char *fr_axis_name(fr_axis axis);

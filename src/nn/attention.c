@@ -45,11 +45,11 @@ fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr
     parts now = project(layer, tape, x);
     now.query = norm_heads(&layer->query_norm, tape, now.query, layer->heads, layer->head_dim);
     now.key = norm_heads(&layer->key_norm, tape, now.key, layer->kv_heads, layer->head_dim);
-    now.query = fr_tap(tape, rotate(layer, tape, now.query, layer->heads, step),
-                       "layers.%d.attention.q", layer->index);
-    now.key = fr_tap(tape, rotate(layer, tape, now.key, layer->kv_heads, step),
-                     "layers.%d.attention.k", layer->index);
-    now.value = fr_tap(tape, now.value, "layers.%d.attention.v", layer->index);
+    now.query = fr_layer_tap(tape, rotate(layer, tape, now.query, layer->heads, step), layer->tower,
+                             layer->index, "attention.q");
+    now.key = fr_layer_tap(tape, rotate(layer, tape, now.key, layer->kv_heads, step), layer->tower,
+                           layer->index, "attention.k");
+    now.value = fr_layer_tap(tape, now.value, layer->tower, layer->index, "attention.v");
 
     fr_attention_options options = {.heads = (int)layer->heads,
                                     .kv_heads = (int)layer->kv_heads,
@@ -63,7 +63,7 @@ fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr
          !fr_cache_append(step->cache, tape, layer->index, &now.key, &now.value, &options.lengths)))
         return NULL;
     fr_tensor *mixed = fr_attention(tape, now.query, now.key, now.value, &options, NULL);
-    fr_tensor *out = fr_tap(tape, fr_linear_layer_apply(layer->out, tape, mixed),
-                            "layers.%d.attention.out", layer->index);
+    fr_tensor *out = fr_layer_tap(tape, fr_linear_layer_apply(layer->out, tape, mixed),
+                                  layer->tower, layer->index, "attention.out");
     return fr_dropout(tape, out, layer->dropout);
 }

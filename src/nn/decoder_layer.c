@@ -1,4 +1,5 @@
-/* decoder_layer.c: the layer that decoders repeat, and how it is recomputed.
+/* decoder_layer.c: the layer that decoders repeat, and towers that see an image (whose attention looks to
+   both sides), and how it is recomputed.
 
    A recomputed layer is called through a struct that must live until backward and must not differ
    between tapes (several may hold this model at once); so each layer holds one per combination of
@@ -6,6 +7,12 @@
 #include "nn/nn.h"
 
 enum { HAS_POSITIONS = 1, HAS_SEGMENTS = 2 };
+
+fr_tensor *fr_layer_tap(fr_tape *tape, fr_tensor *value, const char *tower, int index,
+                        const char *name)
+{
+    return fr_tap(tape, value, "%slayers.%d.%s", tower ? tower : "", index, name);
+}
 
 void fr_decoder_layer_number(fr_decoder_layer *layer, int index)
 {
@@ -21,7 +28,7 @@ static fr_tensor *apply(const fr_decoder_layer *layer, fr_tape *tape, fr_tensor 
     x = fr_add(tape, x, fr_attention_apply(&layer->attention, tape, normed, step));
     normed = fr_norm_apply(&layer->feed_forward_norm, tape, x);
     x = fr_add(tape, x, fr_feed_forward_apply(&layer->feed_forward, tape, normed));
-    return fr_tap(tape, x, "layers.%d.out", layer->attention.index);
+    return fr_layer_tap(tape, x, layer->attention.tower, layer->attention.index, "out");
 }
 
 static fr_tensor *apply_again(fr_tape *tape, fr_tensor *const *inputs, int count, void *context)

@@ -40,6 +40,6 @@ fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *ta
         inner = fr_activate(tape, inner, layer->activation);
     }
     fr_tensor *out = fr_linear_layer_apply(layer->down, tape, inner);
-    out = fr_tap(tape, out, "layers.%d.feed_forward.out", layer->index);
+    out = fr_layer_tap(tape, out, layer->tower, layer->index, "feed_forward.out");
     return fr_dropout(tape, out, layer->dropout);
 }

@@ -42,6 +42,13 @@ typedef struct fr_rope_options {
    memory. */
 fr_tensor *fr_rope_frequencies(int64_t head_dim, const fr_rope_options *options);
 
+/* ---- taps ---- */
+
+/* The tap "layers.INDEX.NAME" of a layer. A model with several stacks of layers gives each a tower, which its
+   taps begin with ("vision_model."); NULL: none. */
+fr_tensor *fr_layer_tap(fr_tape *tape, fr_tensor *value, const char *tower, int index,
+                        const char *name);
+
 /* ---- attention ---- */
 
 /* What a layer must know of the call besides its input. */
@@ -64,6 +71,7 @@ typedef struct fr_attention_layer {
     bool bidirectional; /* queries see keys on both sides */
     float dropout;      /* of the result */
     int index;          /* number of the layer: names its taps and its part of the cache */
+    const char *tower;  /* see fr_layer_tap */
 } fr_attention_layer;
 
 /* Self-attention: x (B, T, C) -> (B, T, C). Taps layers.N.attention.{q,k,v,out}. */
@@ -93,6 +101,7 @@ typedef struct fr_feed_forward_layer {
     fr_activation activation;
     float dropout; /* of the result */
     int index;
+    const char *tower; /* see fr_layer_tap */
 } fr_feed_forward_layer;
 
 /* x (..., C) -> (..., C). Taps layers.N.feed_forward.out. */
