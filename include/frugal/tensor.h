@@ -26,6 +26,7 @@ extern "C" {
 
 enum { FR_MAX_RANK = 6 };
 
+/* i16, i8 and f64 occur in files only; no operator takes them. */
 typedef enum fr_dtype {
     FR_F32,
     FR_BF16,
@@ -37,6 +38,9 @@ typedef enum fr_dtype {
     FR_Q4_0, /* 32 in 18 */
     FR_Q4_K, /* 256 in 144 */
     FR_Q6_K, /* 256 in 210 */
+    FR_F64,
+    FR_I16,
+    FR_I8,
     FR_DTYPES
 } fr_dtype;
 
@@ -81,7 +85,7 @@ const char *fr_tensor_shape_text(const fr_tensor *tensor, char *text, size_t siz
 /* The numbers on the host, row-major. On `cpu` this is the data itself; write through it only where the text says so. */
 void *fr_tensor_host(const fr_tensor *tensor);
 /* Convert `count` numbers between f32, bf16 and f16 (round to nearest even) and, in whole blocks, from blocks to f32 and from
-   finite f32 to blocks (searching for good scales: src/kernels/quantise.c). */
+   finite f32 to blocks (searching for good scales: src/kernels/quantise.c). From f64 to f32 as well. */
 void fr_convert(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_dtype, int64_t count);
 
 /* ---- parameters ---------------------------------------------------------------------------------------------------- */

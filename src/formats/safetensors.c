@@ -32,8 +32,9 @@ struct fr_safetensors {
 static const struct {
     const char *name;
     fr_dtype dtype;
-} dtypes[] = {{"F32", FR_F32}, {"BF16", FR_BF16}, {"F16", FR_F16}, {"I32", FR_I32},
-              {"I64", FR_I64}, {"U8", FR_U8},     {"BOOL", FR_U8}};
+} dtypes[] = {{"F32", FR_F32}, {"BF16", FR_BF16}, {"F16", FR_F16}, {"F64", FR_F64},
+              {"I32", FR_I32}, {"I64", FR_I64},   {"I16", FR_I16}, {"I8", FR_I8},
+              {"U8", FR_U8},   {"BOOL", FR_U8}};
 
 /* ---- one entry ---- */
 
@@ -49,9 +50,10 @@ static fr_status read_dtype(const fr_safetensors *file, fr_safetensors_entry *en
             entry->dtype = dtypes[i].dtype;
             return FR_OK;
         }
-    return fr_fail_at(error, FR_UNSUPPORTED, file->path, 0,
-                      "tensor '%s' has dtype '%.32s'; known are F32, BF16, F16, I32, I64, U8, BOOL",
-                      entry->name, name);
+    return fr_fail_at(
+        error, FR_UNSUPPORTED, file->path, 0,
+        "tensor '%s' has dtype '%.32s'; known are F64, F32, BF16, F16, I64, I32, I16, I8, U8, BOOL",
+        entry->name, name);
 }
 
 /* The shape, and in entry->bytes what it must take. */

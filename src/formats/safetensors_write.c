@@ -27,6 +27,12 @@ static const char *dtype_name(fr_dtype dtype)
         return "I64";
     case FR_U8:
         return "U8";
+    case FR_F64:
+        return "F64";
+    case FR_I16:
+        return "I16";
+    case FR_I8:
+        return "I8";
     case FR_Q8_0: /* the format knows no blocks */
     case FR_Q4_0:
     case FR_Q4_K:

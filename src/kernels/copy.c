@@ -118,6 +118,8 @@ static void convert(void *out, fr_dtype out_dtype, const void *in, fr_dtype in_d
         CONVERT(float, int32_t, TO_FLOAT);
     else if (out_dtype == FR_F32 && is_blocks(in_dtype))
         convert_blocks(out, in, in_dtype, count);
+    else if (out_dtype == FR_F32 && in_dtype == FR_F64)
+        CONVERT(float, double, TO_FLOAT);
     else if (out_dtype == FR_BF16 && in_dtype == FR_F32)
         CONVERT(uint16_t, float, float_to_bf16);
     else if (out_dtype == FR_F16 && in_dtype == FR_F32)

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CONFIG_LIMIT = 64 << 20, MOST_SECTION = 192 };
+enum { MOST_SECTION = 192 };
 
 /* Fields that do not change what a decoder computes. */
 static const char *const ignored[] = {
@@ -50,23 +50,6 @@ static bool says_nothing(const json_t *value)
            (json_is_number(value) && json_number_value(value) == 0) ||
            (json_is_object(value) && json_object_size(value) == 0) ||
            (json_is_array(value) && json_array_size(value) == 0);
-}
-
-fr_status fr_json_load(json_t **json, const char *path, fr_error *error)
-{
-    char *text;
-    size_t size;
-    FR_TRY(fr_file_read(path, CONFIG_LIMIT, &text, &size, error));
-    json_error_t where;
-    *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
-    fr_free(text);
-    if (!*json)
-        return fr_fail_at(error, FR_BAD_INPUT, path, where.line, "%s", where.text);
-    if (json_is_object(*json))
-        return FR_OK;
-    json_decref(*json);
-    *json = NULL;
-    return fr_fail_at(error, FR_BAD_INPUT, path, 0, "expected a JSON object");
 }
 
 fr_status fr_config_kind(const fr_model_kind **kind, const json_t *json, const char *path,

@@ -2,6 +2,7 @@
 #ifndef FRUGAL_MODELS_H
 #define FRUGAL_MODELS_H
 
+#include "frugal/formats.h"
 #include "frugal/model.h"
 
 #include <jansson.h>
@@ -35,8 +36,6 @@ fr_status fr_model_head_write(const fr_model *model, json_t *json, fr_error *err
 
 /* ---- config.c: a configuration and JSON ---- */
 
-/* Parse a JSON file whose top is an object. */
-fr_status fr_json_load(json_t **json, const char *path, fr_error *error);
 /* The kind that reads config.json's model_type. */
 fr_status fr_config_kind(const fr_model_kind **kind, const json_t *json, const char *path,
                          fr_error *error);

@@ -1,4 +1,4 @@
-/* weights.c: a model's parameters from safetensors files: one, or shards that an index lists.
+/* weights.c: a model's parameters from the files of weights of a folder, whatever container they are (formats.h).
 
    All is compared with the shapes that config.json asks for before any memory is taken for them, so
    that a configuration that lies costs nothing. Each tensor of a file must be a parameter, and each
@@ -14,28 +14,20 @@ enum { CHUNK = 1 << 16, SHOWN = 5 };
 
 typedef struct loading {
     fr_model *model;
-    const fr_safetensors_entry **found; /* per parameter; NULL: not yet */
-    float *scratch; /* CHUNK numbers of the model, then room for CHUNK numbers of the file */
-    bool new_head;  /* the head may be fresh, and other heads are left out */
+    const fr_stored_tensor **found; /* per parameter; NULL: not yet */
+    float *scratch;                 /* (CHUNK) */
+    bool new_head;                  /* the head may be fresh, and other heads are left out */
     uint64_t seed;
     fr_error *error;
 } loading;
 
 /* ---- one tensor ---- */
 
-static bool is_float(fr_dtype dtype)
+/* Numbers [begin, begin + count) of the entry as f32, into the scratch. */
+static const float *convert_chunk(const loading *l, const fr_stored_tensor *entry, int64_t begin,
+                                  int64_t count)
 {
-    return dtype == FR_F32 || dtype == FR_BF16 || dtype == FR_F16;
-}
-
-/* Numbers [begin, begin + count) of the entry as f32 into the scratch (the map is not aligned). */
-static const float *convert_chunk(const loading *l, const fr_safetensors_entry *entry,
-                                  int64_t begin, int64_t count)
-{
-    size_t size = fr_dtype_size(entry->dtype);
-    void *raw = l->scratch + CHUNK;
-    memcpy(raw, (const char *)entry->data + (size_t)begin * size, (size_t)count * size);
-    fr_convert(l->scratch, FR_F32, raw, entry->dtype, count);
+    entry->read(entry, begin, count, l->scratch);
     return l->scratch;
 }
 
@@ -47,7 +39,7 @@ static bool is_transposed(const loading *l, const fr_parameter *parameter)
 
 /* The file's (in, out) into the value (out, in), by blocks of whole rows of the file (or parts of one
    row), so that what is written lies together. */
-static void copy_transposed(const loading *l, fr_tensor *value, const fr_safetensors_entry *entry)
+static void copy_transposed(const loading *l, fr_tensor *value, const fr_stored_tensor *entry)
 {
     float *to = fr_tensor_host(value);
     int64_t out = value->shape[0], in = value->shape[1];
@@ -63,18 +55,8 @@ static void copy_transposed(const loading *l, fr_tensor *value, const fr_safeten
         }
 }
 
-static void copy_numbers(const loading *l, fr_tensor *value, const fr_safetensors_entry *entry)
-{
-    float *to = fr_tensor_host(value);
-    int64_t count = fr_tensor_count(value);
-    for (int64_t begin = 0; begin < count; begin += CHUNK) {
-        int64_t part = count - begin < CHUNK ? count - begin : CHUNK;
-        memcpy(to + begin, convert_chunk(l, entry, begin, part), (size_t)part * sizeof *to);
-    }
-}
-
 /* "(2, 3)" of an entry. */
-static const char *shape_text(const fr_safetensors_entry *entry, char *text, size_t size)
+static const char *shape_text(const fr_stored_tensor *entry, char *text, size_t size)
 {
     fr_tensor shape = {.rank = entry->rank};
     memcpy(shape.shape, entry->shape, sizeof shape.shape);
@@ -82,7 +64,7 @@ static const char *shape_text(const fr_safetensors_entry *entry, char *text, siz
 }
 
 /* Does the entry fit parameter `number`? Then it is its source. */
-static fr_status match(const loading *l, size_t number, const fr_safetensors_entry *entry,
+static fr_status match(const loading *l, size_t number, const fr_stored_tensor *entry,
                        const char *path)
 {
     const fr_parameter *parameter = l->model->parameters[number];
@@ -98,10 +80,10 @@ static fr_status match(const loading *l, size_t number, const fr_safetensors_ent
                           "tensor '%s' has shape %s, but config.json asks for %s", entry->name,
                           shape_text(entry, found, sizeof found),
                           fr_tensor_shape_text(&expected, wanted, sizeof wanted));
-    if (!is_float(entry->dtype))
+    if (!entry->read)
         return fr_fail_at(l->error, FR_UNSUPPORTED, path, 0,
-                          "tensor '%s' holds %s; weights are f32, bf16 or f16", entry->name,
-                          fr_dtype_name(entry->dtype));
+                          "tensor '%s' holds %s; weights are floating-point numbers", entry->name,
+                          entry->type);
     if (l->found[number])
         return fr_fail_at(l->error, FR_BAD_INPUT, path, 0, "tensor '%s' comes a second time",
                           entry->name);
@@ -144,11 +126,11 @@ static bool is_head(const fr_model *model, const char *name)
 
 /* ---- one file ---- */
 
-static fr_status match_file(const loading *l, const fr_safetensors *file, const char *path)
+static fr_status match_file(const loading *l, const fr_weight_file *file, const char *path)
 {
     const fr_model *model = l->model;
-    for (size_t i = 0; i < fr_safetensors_count(file); i++) {
-        const fr_safetensors_entry *entry = fr_safetensors_at(file, i);
+    for (size_t i = 0; i < fr_weight_file_count(file); i++) {
+        const fr_stored_tensor *entry = fr_weight_file_at(file, i);
         size_t number = find(model, entry->name);
         if (number < model->parameter_count) {
             FR_TRY(match(l, number, entry, path));
@@ -164,11 +146,11 @@ static fr_status match_file(const loading *l, const fr_safetensors *file, const 
 }
 
 /* A stored copy of a tied parameter holds the same numbers. */
-static fr_status check_copy(const loading *l, const fr_safetensors_entry *entry,
+static fr_status check_copy(const loading *l, const fr_stored_tensor *entry,
                             const fr_parameter *parameter, const char *path)
 {
     const fr_tensor *value = parameter->value;
-    bool same = is_float(entry->dtype) && entry->rank == value->rank &&
+    bool same = entry->read && entry->rank == value->rank &&
                 memcmp(entry->shape, value->shape, (size_t)value->rank * sizeof(int64_t)) == 0;
     int64_t count = fr_tensor_count(value);
     for (int64_t begin = 0; begin < count && same; begin += CHUNK) {
@@ -184,10 +166,10 @@ static fr_status check_copy(const loading *l, const fr_safetensors_entry *entry,
                       parameter->name);
 }
 
-static fr_status check_tied(const loading *l, const fr_safetensors *file, const char *path)
+static fr_status check_tied(const loading *l, const fr_weight_file *file, const char *path)
 {
     for (const fr_tied_name *tied = l->model->kind->tied; tied && tied->stored; tied++) {
-        const fr_safetensors_entry *entry = fr_safetensors_find(file, tied->stored);
+        const fr_stored_tensor *entry = fr_weight_file_find(file, tied->stored);
         const fr_parameter *parameter = fr_model_parameter(l->model, tied->parameter);
         if (entry && parameter && find(l->model, tied->stored) == l->model->parameter_count &&
             !(l->new_head && is_head(l->model, tied->stored)))
@@ -236,12 +218,12 @@ static fr_status allocate(const loading *l, const char *folder)
     return FR_OK;
 }
 
-static fr_status load_files(const loading *l, fr_safetensors *const *files, char *const *paths,
-                            size_t count, const char *folder)
+static fr_status load_files(const loading *l, const fr_weight_folder *weights, const char *folder)
 {
-    for (size_t i = 0; i < count; i++)
-        FR_TRY(match_file(l, files[i], paths[i]));
-    FR_TRY(check_missing(l, count == 1 ? paths[0] : folder));
+    fr_weight_file *const *files = weights->files;
+    for (size_t i = 0; i < weights->count; i++)
+        FR_TRY(match_file(l, files[i], fr_weight_file_path(files[i])));
+    FR_TRY(check_missing(l, weights->count == 1 ? fr_weight_file_path(files[0]) : folder));
     FR_TRY(allocate(l, folder));
     for (size_t i = 0; i < l->model->parameter_count; i++) {
         const fr_parameter *parameter = l->model->parameters[i];
@@ -250,153 +232,27 @@ static fr_status load_files(const loading *l, fr_safetensors *const *files, char
         else if (is_transposed(l, parameter))
             copy_transposed(l, parameter->value, l->found[i]);
         else
-            copy_numbers(l, parameter->value, l->found[i]);
+            l->found[i]->read(l->found[i], 0, fr_tensor_count(parameter->value),
+                              fr_tensor_host(parameter->value));
     }
-    for (size_t i = 0; i < count; i++)
-        FR_TRY(check_tied(l, files[i], paths[i]));
+    for (size_t i = 0; i < weights->count; i++)
+        FR_TRY(check_tied(l, files[i], fr_weight_file_path(files[i])));
     return FR_OK;
-}
-
-/* ---- shards ---- */
-
-/* The names of files that the index lists, each once; they must lie in the folder itself. */
-static fr_status list_shards(const json_t *map, char **names, size_t *count, const char *path,
-                             fr_error *error)
-{
-    const char *tensor;
-    json_t *value;
-    json_object_foreach((json_t *)map, tensor, value)
-    {
-        const char *name = json_string_value(value);
-        if (!name || !*name || name[0] == '.' || strchr(name, '/'))
-            return fr_fail_at(error, FR_BAD_INPUT, path, 0,
-                              "tensor '%.64s': '%.64s' is not the name of a file of this folder",
-                              tensor, name ? name : "");
-        size_t i = 0;
-        while (i < *count && strcmp(names[i], name) != 0)
-            i++;
-        if (i == *count && !(names[(*count)++] = fr_string_copy(name)))
-            return fr_fail(error, FR_NO_MEMORY, "no memory to read %s", path);
-    }
-    return FR_OK;
-}
-
-typedef struct shards {
-    char **names, **paths;
-    fr_safetensors **files;
-    size_t count;
-} shards;
-
-static void close_shards(shards *s)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        fr_free(s->names ? s->names[i] : NULL);
-        fr_free(s->paths ? s->paths[i] : NULL);
-        fr_safetensors_close(s->files ? s->files[i] : NULL);
-    }
-    fr_free(s->names);
-    fr_free(s->paths);
-    fr_free(s->files);
-}
-
-static fr_status allocate_shards(shards *s, size_t most, fr_error *error)
-{
-    s->names = fr_alloc_array(most, sizeof *s->names, FR_MEMORY_OTHER);
-    s->paths = fr_alloc_array(most, sizeof *s->paths, FR_MEMORY_OTHER);
-    s->files = fr_alloc_array(most, sizeof *s->files, FR_MEMORY_OTHER);
-    if (s->names && s->paths && s->files)
-        return FR_OK;
-    return fr_fail(error, FR_NO_MEMORY, "no memory to open the weights");
-}
-
-static fr_status open_shards(shards *s, const char *folder, fr_error *error)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        s->paths[i] = fr_path_join(folder, s->names[i]);
-        if (!s->paths[i])
-            return fr_fail(error, FR_NO_MEMORY, "no memory to open the weights");
-        FR_TRY(fr_safetensors_open(&s->files[i], s->paths[i], error));
-    }
-    return FR_OK;
-}
-
-/* The index tells the truth: each tensor lies in the file that it names. */
-static fr_status check_index(const shards *s, const json_t *map, const char *path, fr_error *error)
-{
-    const char *tensor;
-    json_t *value;
-    json_object_foreach((json_t *)map, tensor, value) for (size_t i = 0; i < s->count; i++) if (
-        strcmp(s->names[i], json_string_value(value)) == 0 &&
-        !fr_safetensors_find(
-            s->files[i],
-            tensor)) return fr_fail_at(error, FR_BAD_INPUT, path, 0,
-                                       "tensor '%.64s' is not in %.64s, where the index has it",
-                                       tensor, s->names[i]);
-    return FR_OK;
-}
-
-static fr_status open_index(shards *s, const char *folder, const char *path, fr_error *error)
-{
-    json_t *index;
-    FR_TRY(fr_json_load(&index, path, error));
-    const json_t *map = json_object_get(index, "weight_map");
-    fr_status status = json_object_size(map)
-                           ? allocate_shards(s, json_object_size(map), error)
-                           : fr_fail_at(error, FR_BAD_INPUT, path, 0, "there is no weight_map");
-    if (status == FR_OK)
-        status = list_shards(map, s->names, &s->count, path, error);
-    if (status == FR_OK)
-        status = open_shards(s, folder, error);
-    if (status == FR_OK)
-        status = check_index(s, map, path, error);
-    json_decref(index);
-    return status;
-}
-
-static fr_status open_single(shards *s, const char *folder, fr_error *error)
-{
-    FR_TRY(allocate_shards(s, 1, error));
-    s->count = 1;
-    if (!(s->names[0] = fr_string_copy("model.safetensors")))
-        return fr_fail(error, FR_NO_MEMORY, "no memory to open the weights");
-    return open_shards(s, folder, error);
-}
-
-static fr_status open_weights(shards *s, const char *folder, fr_error *error)
-{
-    char *single = fr_path_join(folder, "model.safetensors");
-    char *index = fr_path_join(folder, "model.safetensors.index.json");
-    fr_status status;
-    if (!single || !index)
-        status = fr_fail(error, FR_NO_MEMORY, "no memory to open the weights");
-    else if (fr_path_exists(single))
-        status = open_single(s, folder, error);
-    else if (fr_path_exists(index))
-        status = open_index(s, folder, index, error);
-    else
-        status = fr_fail_at(error, FR_BAD_INPUT, folder, 0,
-                            "there is neither model.safetensors nor model.safetensors.index.json "
-                            "(weights in other formats are not read)");
-    fr_free(single);
-    fr_free(index);
-    return status;
 }
 
 fr_status fr_weights_load(fr_model *model, const char *folder, bool new_head, uint64_t seed,
                           fr_error *error)
 {
-    shards s = {0};
+    fr_weight_folder weights;
     loading l = {.model = model, .new_head = new_head, .seed = seed, .error = error};
-    fr_status status = open_weights(&s, folder, error);
-    if (status == FR_OK) {
-        l.found = fr_alloc_array(model->parameter_count, sizeof *l.found, FR_MEMORY_OTHER);
-        l.scratch = fr_alloc_array(2 * CHUNK, sizeof *l.scratch, FR_MEMORY_OTHER);
-        status = l.found && l.scratch
-                     ? load_files(&l, s.files, s.paths, s.count, folder)
-                     : fr_fail(error, FR_NO_MEMORY, "no memory to load %s", folder);
-    }
+    FR_TRY(fr_weight_folder_open(&weights, folder, error));
+    l.found = fr_alloc_array(model->parameter_count, sizeof *l.found, FR_MEMORY_OTHER);
+    l.scratch = fr_alloc_array(CHUNK, sizeof *l.scratch, FR_MEMORY_OTHER);
+    fr_status status = l.found && l.scratch
+                           ? load_files(&l, &weights, folder)
+                           : fr_fail(error, FR_NO_MEMORY, "no memory to load %s", folder);
     fr_free((void *)l.found);
     fr_free(l.scratch);
-    close_shards(&s);
+    fr_weight_folder_close(&weights);
     return status;
 }
