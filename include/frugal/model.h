@@ -63,7 +63,9 @@ typedef struct fr_batch {
     fr_tensor *types; /* (B, T) i32 token types (BERT's segment A or B); NULL: 0 */
     fr_tensor *decoder_ids; /* (B, U) i32: what the decoder of an encoder-decoder reads */
     fr_tensor *pixels;      /* (B, channels, height, width) f32, normalised as the model wants */
-    fr_tensor *labels;      /* (B) i32 classes, or (B, labels) f32 values; for objectives */
+    int64_t
+        choices; /* multiple choice: so many rows that follow each other are one question's; 0: all rows are */
+    fr_tensor *labels; /* (B) i32 classes, or (B, labels) f32 values; for objectives */
 } fr_batch;
 
 /* Keys and values of what was read before, contiguous per row; rows may have different lengths. For NO_GRAD tapes, without
@@ -99,7 +101,9 @@ typedef enum fr_task {
     FR_TASK_QUESTION_ANSWERING,
     FR_TASK_REPLACED_TOKEN, /* ELECTRA's discriminator */
     FR_TASK_IMAGE_CLASSIFICATION,
-    FR_TASK_CONTRASTIVE /* two towers */
+    FR_TASK_CONTRASTIVE,   /* two towers */
+    FR_TASK_NEXT_SENTENCE, /* BERT: does the second text follow the first? */
+    FR_TASK_PRETRAINING    /* BERT: masked words and the next sentence */
 } fr_task;
 /* Names in the order of fr_task, NULL-terminated: "none", "causal_lm", ...: choices of an option. */
 extern const char *const fr_task_names[];
@@ -193,6 +197,7 @@ struct fr_model {
     size_t linear_count;
     /* what decoding and objectives need to know, filled by build: */
     int64_t vocabulary, width, layers, heads, kv_heads, head_dim;
+    int64_t token_types;   /* how many it tells apart (fr_batch types); 0: it reads none */
     int64_t max_positions; /* the context the model was made for; GPT-2 cannot read beyond it */
     fr_model_head head;
     /* Language models: logits = cap(features W^T + bias), where cap(x) = c tanh(x / c). */

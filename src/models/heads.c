@@ -16,6 +16,8 @@ const char *const fr_task_names[] = {"none",
                                      "replaced_token",
                                      "image_classification",
                                      "contrastive",
+                                     "next_sentence",
+                                     "pretraining",
                                      NULL};
 const char *const fr_problem_names[] = {"single_label_classification", "regression",
                                         "multi_label_classification", NULL};

@@ -5,7 +5,13 @@
 
 #include <string.h>
 
-static const fr_kind *const kinds[] = {&fr_model_gpt2.base, &fr_model_llama.base, NULL};
+static const fr_kind *const kinds[] = {&fr_model_gpt2.base,
+                                       &fr_model_llama.base,
+                                       &fr_model_bert.base,
+                                       &fr_model_roberta.base,
+                                       &fr_model_electra.base,
+                                       &fr_model_distilbert.base,
+                                       NULL};
 const fr_registry fr_models = {"model", "architecture families", kinds};
 
 /* ---- declaring ---- */

@@ -7,7 +7,8 @@
 
 #include <jansson.h>
 
-extern const fr_model_kind fr_model_gpt2, fr_model_llama;
+extern const fr_model_kind fr_model_gpt2, fr_model_llama, fr_model_bert, fr_model_roberta,
+    fr_model_electra, fr_model_distilbert;
 
 /* A model with its parameters declared and allocated (zeros), not drawn. `config` and `head` are copied;
    head NULL: that of the model_type's first class. */

@@ -3,13 +3,20 @@
 #include "nn/nn.h"
 
 const char *const fr_activation_names[] = {
-    "gelu_new",   "gelu", "gelu_pytorch_tanh", "silu",  "relu",
-    "quick_gelu", "tanh", "gelu_fast",         "swish", NULL};
+    "gelu_new",   "gelu",        "gelu_pytorch_tanh", "silu",          "relu",
+    "quick_gelu", "tanh",        "gelu_fast",         "swish",         "linear",
+    "relu2",      "gelu_python", "gelu_python_tanh",  "gelu_accurate", NULL};
 
 fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation)
 {
     switch (activation) {
+    case FR_ACTIVATION_LINEAR:
+        return x;
+    case FR_ACTIVATION_RELU2:
+        x = fr_relu(tape, x);
+        return fr_multiply(tape, x, x);
     case FR_ACTIVATION_GELU:
+    case FR_ACTIVATION_GELU_PYTHON:
         return fr_gelu(tape, x);
     case FR_ACTIVATION_SILU:
     case FR_ACTIVATION_SWISH:
@@ -23,9 +30,11 @@ fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation)
     case FR_ACTIVATION_GELU_NEW:
     case FR_ACTIVATION_GELU_TANH:
     case FR_ACTIVATION_GELU_FAST:
+    case FR_ACTIVATION_GELU_PYTHON_TANH:
+    case FR_ACTIVATION_GELU_ACCURATE:
         break;
     }
-    return fr_gelu_tanh(tape, x); /* three names of one function */
+    return fr_gelu_tanh(tape, x); /* five names of one function */
 }
 
 fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x)

@@ -88,8 +88,13 @@ typedef enum fr_activation {
     FR_ACTIVATION_RELU,
     FR_ACTIVATION_QUICK_GELU,
     FR_ACTIVATION_TANH,
-    FR_ACTIVATION_GELU_FAST, /* another name of gelu_tanh */
-    FR_ACTIVATION_SWISH      /* another name of silu */
+    FR_ACTIVATION_GELU_FAST,        /* another name of gelu_tanh */
+    FR_ACTIVATION_SWISH,            /* another name of silu */
+    FR_ACTIVATION_LINEAR,           /* x itself */
+    FR_ACTIVATION_RELU2,            /* relu(x)^2 */
+    FR_ACTIVATION_GELU_PYTHON,      /* another name of gelu */
+    FR_ACTIVATION_GELU_PYTHON_TANH, /* other names of gelu_tanh */
+    FR_ACTIVATION_GELU_ACCURATE
 } fr_activation;
 /* Hugging Face's names in the order of fr_activation, NULL-terminated: choices of an option. */
 extern const char *const fr_activation_names[];
@@ -128,6 +133,31 @@ void fr_decoder_layer_number(fr_decoder_layer *layer, int index);
 /* x (B, T, C) -> (B, T, C). Taps as of its parts, and layers.N.out. recompute: keep only x and the
    result; backward computes the layer again. */
 fr_tensor *fr_decoder_layer_apply(fr_decoder_layer *layer, fr_tape *tape, fr_tensor *x,
+                                  const fr_step *step, bool recompute);
+
+/* ---- an encoder's layer ---- */
+
+enum { FR_ENCODER_PARTS = 3, FR_ENCODER_CALLS = 1 << FR_ENCODER_PARTS };
+typedef struct fr_encoder_call {
+    const struct fr_encoder_layer *layer;
+    int given; /* which of the step's tensors there are */
+} fr_encoder_call;
+
+/* h = norm(x + attention(x)), y = norm(h + feed_forward(h)); with norm_first as a decoder's layer, where a norm without weight
+   is none. Attention sees both sides. */
+typedef struct fr_encoder_layer {
+    fr_norm_layer attention_norm, feed_forward_norm;
+    fr_attention_layer attention;
+    fr_feed_forward_layer feed_forward;
+    bool norm_first;
+    fr_encoder_call calls[FR_ENCODER_CALLS]; /* filled by fr_encoder_layer_number */
+} fr_encoder_layer;
+
+/* The layer is number `index` of its model, and stays where it is as long as the model lives. */
+void fr_encoder_layer_number(fr_encoder_layer *layer, int index);
+/* x (B, T, C) -> (B, T, C). Taps as of its parts, and layers.N.out. recompute: keep only x and the
+   result; backward computes the layer again. */
+fr_tensor *fr_encoder_layer_apply(fr_encoder_layer *layer, fr_tape *tape, fr_tensor *x,
                                   const fr_step *step, bool recompute);
 
 /* ---- the cache, as layers see it ---- */

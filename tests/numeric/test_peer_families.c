@@ -106,6 +106,9 @@ static example open_example(const char *folder, const char *fixture, fr_tape_mod
                          .types = input(&e, "types"),
                          .decoder_ids = input(&e, "decoder_ids"),
                          .pixels = input(&e, "pixels")};
+    fr_tensor *choices = input(&e, "choices");
+    if (choices)
+        e.batch.choices = *(int32_t *)fr_tensor_host(choices);
     return e;
 }
 
