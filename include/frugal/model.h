@@ -244,10 +244,18 @@ fr_status fr_model_create_from_section(fr_model **model, const fr_section *secti
 /* From a Hugging Face folder. Missing, unexpected and mis-shaped tensors are named; unknown architectures and configuration
    fields that change the result are refused by name. Weights are converted to f32. */
 fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error);
-/* The same with another head (copied; its `labels` 0: the folder's): the head's parameters that the folder does not have are drawn as in
-   fr_model_create, and the folder's tensors of other heads are left out. NULL: the folder's own head. */
-fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_head *head,
-                           uint64_t seed, fr_error *error);
+/* What is to differ from what a folder says; starts as {0}. */
+typedef struct fr_model_change {
+    const fr_model_head *
+        head; /* another head, NULL: the folder's. Its parameters that the folder does not have are drawn as in
+                                  fr_model_create; the folder's tensors of other heads are left out */
+    uint64_t seed;            /* of what is drawn */
+    const fr_section *config; /* fields of config.json with other values (dropout, say), or NULL */
+} fr_model_change;
+fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_change *change,
+                           fr_error *error);
+/* The head that a folder's config.json tells. Freed with fr_model_head_free. */
+fr_status fr_model_folder_head(fr_model_head *head, const char *folder, fr_error *error);
 /* config.json, generation_config.json, model.safetensors in `dtype` (f32, bf16, f16). Each file is written whole or not at
    all. The tokenizer and the model card are written by their owners. */
 fr_status fr_model_save(const fr_model *model, const char *folder, fr_dtype dtype, fr_error *error);

@@ -38,7 +38,8 @@ typedef struct fr_floats {
 bool fr_floats_copy(fr_floats *to, const fr_floats *from); /* false: no memory, `to` empty */
 
 typedef struct fr_option {
-    const char *name; /* "text_config.hidden_size": the option hidden_size of the section text_config inside this one; the
+    const char *
+        name; /* "text_config.hidden_size": the option hidden_size of the section text_config inside this one; the
                          options of a section stand together in a table */
     fr_option_type type;
     size_t offset;    /* offsetof the field in the options struct */
@@ -118,6 +119,9 @@ const fr_section *fr_recipe_section_at(const fr_recipe *recipe, const char *name
    to fr_section_child. On failure the struct is empty again: nothing to free. */
 fr_status fr_options_read(const fr_option_table *table, void *options, const fr_section *section,
                           bool has_kind, const char *const *nested, fr_error *error);
+/* Set what the section gives (NULL: nothing) in a struct that has values already. After an error some may be set. */
+fr_status fr_options_update(const fr_option_table *table, void *options, const fr_section *section,
+                            fr_error *error);
 /* Set one option from text, with the same checks ("--max-tokens 5" of the command line). For a list, [a, b] replaces it and
    anything else is added to it. */
 fr_status fr_options_set(const fr_option_table *table, void *options, const char *name,

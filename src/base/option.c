@@ -366,6 +366,12 @@ fr_status fr_options_read(const fr_option_table *table, void *options, const fr_
     return status;
 }
 
+fr_status fr_options_update(const fr_option_table *table, void *options, const fr_section *section,
+                            fr_error *error)
+{
+    return section ? read_section(table, options, section, "", false, NULL, error) : FR_OK;
+}
+
 fr_status fr_options_set(const fr_option_table *table, void *options, const char *name,
                          const char *value, fr_error *error)
 {

@@ -75,38 +75,52 @@ static fr_status read_generation(fr_model *model, const char *folder, fr_error *
     return status;
 }
 
-/* What is wanted; labels that it does not tell are the folder's. */
-static fr_status choose_head(fr_model_head *head, const fr_model_head *wanted,
-                             const fr_model_kind *kind, const void *config, const json_t *json,
-                             const char *path, fr_error *error)
+/* Kind and configuration of a config.json. */
+static fr_status read_kind(const fr_model_kind **kind, void **config, const json_t *json,
+                           const char *path, fr_error *error)
 {
-    fr_status status = fr_model_head_read(head, kind, config, json, path, error);
-    if (status != FR_OK || !wanted)
-        return status;
-    if (wanted->labels || wanted->task != head->task) {
-        fr_model_head_free(head);
-        *head = *wanted;
-        if (!fr_strings_copy(&head->names, &wanted->names))
-            return fr_fail(error, FR_NO_MEMORY, "no memory for the names of labels");
-    }
-    return FR_OK;
+    FR_TRY(fr_config_kind(kind, json, path, error));
+    return fr_config_from_json(config, *kind, json, path, error);
 }
 
-static fr_status build_from_json(fr_model **model, const json_t *json, const fr_model_head *wanted,
-                                 const char *path, fr_error *error)
+static fr_status build_from_json(fr_model **model, const json_t *json,
+                                 const fr_model_change *change, const char *path, fr_error *error)
 {
     const fr_model_kind *kind;
     void *config;
-    fr_model_head head;
-    FR_TRY(fr_config_kind(&kind, json, path, error));
-    FR_TRY(fr_config_from_json(&config, kind, json, path, error));
-    fr_status status = choose_head(&head, wanted, kind, config, json, path, error);
+    fr_model_head own;
+    FR_TRY(read_kind(&kind, &config, json, path, error));
+    fr_status status = fr_options_update(&kind->base.options, config, change->config, error);
     if (status == FR_OK &&
-        (status = fr_model_build(model, kind, config, &head, true, error)) != FR_OK)
-        fr_error_prefix(error, "%s", path);
-    fr_model_head_free(&head);
+        (status = fr_model_head_read(&own, kind, config, json, path, error)) == FR_OK) {
+        status =
+            fr_model_build(model, kind, config, change->head ? change->head : &own, true, error);
+        if (status != FR_OK)
+            fr_error_prefix(error, "%s", path);
+        fr_model_head_free(&own);
+    }
     fr_model_config_free(kind, config);
     return status == FR_OK ? read_ends(*model, json, path, error) : status;
+}
+
+fr_status fr_model_folder_head(fr_model_head *head, const char *folder, fr_error *error)
+{
+    char *path;
+    json_t *json = NULL;
+    const fr_model_kind *kind;
+    void *config;
+    *head = (fr_model_head){0};
+    FR_TRY(join(&path, folder, "config.json", error));
+    fr_status status = fr_json_load(&json, path, error);
+    if (status == FR_OK && (status = read_kind(&kind, &config, json, path, error)) == FR_OK) {
+        status = fr_model_head_read(head, kind, config, json, path, error);
+        fr_model_config_free(kind, config);
+    }
+    if (status != FR_OK)
+        fr_model_head_free(head);
+    json_decref(json);
+    fr_free(path);
+    return status;
 }
 
 static fr_status read_config_file(fr_model **model, const char *folder, const fr_model_head *head,
@@ -117,24 +131,24 @@ static fr_status read_config_file(fr_model **model, const char *folder, const fr
     json_t *json = NULL;
     fr_status status = fr_json_load(&json, path, error);
     if (status == FR_OK)
-        status = build_from_json(model, json, head, path, error);
+        status = build_from_json(model, json, change, path, error);
     json_decref(json);
     fr_free(path);
     return status;
 }
 
-fr_status fr_model_load_as(fr_model **out, const char *folder, const fr_model_head *head,
-                           uint64_t seed, fr_error *error)
+fr_status fr_model_load_as(fr_model **out, const char *folder, const fr_model_change *change,
+                           fr_error *error)
 {
     *out = NULL;
     if (!fr_path_is_folder(folder))
         return fr_fail_at(error, FR_BAD_INPUT, folder, 0, "there is no such model folder");
     fr_model *model = NULL;
-    fr_status status = read_config_file(&model, folder, head, error);
+    fr_status status = read_config_file(&model, folder, change, error);
     if (status == FR_OK)
         status = read_generation(model, folder, error);
     if (status == FR_OK)
-        status = fr_weights_load(model, folder, head != NULL, seed, error);
+        status = fr_weights_load(model, folder, change->head != NULL, change->seed, error);
     if (status != FR_OK) {
         fr_model_destroy(model);
         return status;
@@ -145,7 +159,7 @@ fr_status fr_model_load_as(fr_model **out, const char *folder, const fr_model_he
 
 fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error)
 {
-    return fr_model_load_as(model, folder, NULL, 0, error);
+    return fr_model_load_as(model, folder, &(fr_model_change){0}, error);
 }
 
 /* ---- writing ---- */
