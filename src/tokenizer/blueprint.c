@@ -10,8 +10,8 @@
 
 void blueprint_free(blueprint *self)
 {
-    token_list_free(&self->tokens);
-    token_list_free(&self->declared);
+    lexicon_free(&self->tokens);
+    lexicon_free(&self->declared);
     fr_buffer_free(&self->model);
     json_decref(self->added);
     json_decref(self->normalizer);
@@ -60,7 +60,7 @@ void blueprint_quote(fr_buffer *out, const char *text, size_t size)
 static void write_token(blueprint *self, fr_buffer *work, size_t id)
 {
     size_t size;
-    const char *text = token_list_get(&self->tokens, id, &size);
+    const char *text = lexicon_get(&self->tokens, id, &size);
     if (self->byte_level) {
         fr_buffer_clear(work);
         byte_level_write(text, size, work);
@@ -175,22 +175,22 @@ void blueprint_write_wordpiece(blueprint *self, const char *unk_token, const cha
 void blueprint_add(blueprint *self, const blueprint_added *token)
 {
     size_t size = strlen(token->content);
-    int64_t id = token_list_find(&self->tokens, token->content, size);
+    int64_t id = lexicon_find(&self->tokens, token->content, size);
     if (id < 0) {
         id = (int64_t)self->tokens.count;
-        if (!token_list_add(&self->tokens, token->content, size))
+        if (!lexicon_add(&self->tokens, token->content, size))
             self->failed = true;
     }
     if (!self->added)
         blueprint_set(self, &self->added, json_array());
-    if (self->failed || token_list_find(&self->declared, token->content, size) >= 0)
+    if (self->failed || lexicon_find(&self->declared, token->content, size) >= 0)
         return;
     json_t *entry = json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)id,
                               "content", token->content, "single_word", token->single_word,
                               "lstrip", token->lstrip, "rstrip", token->rstrip, "normalized",
                               token->normalized, "special", token->special);
     if (json_array_append_new(self->added, entry) ||
-        !token_list_add(&self->declared, token->content, size))
+        !lexicon_add(&self->declared, token->content, size))
         self->failed = true;
 }
 
@@ -250,7 +250,7 @@ static fr_status add_decoder_entry(blueprint *self, const json_t *decoder, long 
     snprintf(key, sizeof key, "%lld", id);
     snprintf(where, sizeof where, "added_tokens_decoder.%s", key);
     FR_TRY(read_added(json_object_get(decoder, key), where, false, &token, error));
-    int64_t old = token_list_find(&self->tokens, token.content, strlen(token.content));
+    int64_t old = lexicon_find(&self->tokens, token.content, strlen(token.content));
     long long becomes = old < 0 ? (long long)self->tokens.count : (long long)old;
     if (becomes != id)
         return fr_fail_at(error, FR_BAD_INPUT, "tokenizer_config.json", 0,
@@ -331,7 +331,7 @@ static json_t *template_list(blueprint *self, const char *const *words, json_t *
             part = json_pack("{s:{s:s, s:i}}", "Sequence", "id", *words + 1, "type_id", text);
         } else {
             part = json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", *words, "type_id", text);
-            json_int_t id = token_list_find(&self->tokens, *words, strlen(*words));
+            json_int_t id = lexicon_find(&self->tokens, *words, strlen(*words));
             json_t *token =
                 json_pack("{s:s, s:[I], s:[s]}", "id", *words, "ids", id, "tokens", *words);
             if (json_object_set_new(special, *words, token))
@@ -346,7 +346,7 @@ fr_status blueprint_template(blueprint *self, const char *const *single, const c
                              fr_error *error)
 {
     for (const char *const *word = single; *word; word++)
-        if (**word != '$' && token_list_find(&self->tokens, *word, strlen(*word)) < 0)
+        if (**word != '$' && lexicon_find(&self->tokens, *word, strlen(*word)) < 0)
             return fr_fail(error, FR_BAD_INPUT,
                            "the vocabulary has no token '%.60s', which goes around a text", *word);
     json_t *special = json_object();
@@ -385,7 +385,7 @@ fr_status blueprint_add_ends(blueprint *self, const settings *from,
 json_t *blueprint_token_pair(blueprint *self, const char *token)
 {
     return json_pack("[s, I]", token,
-                     (json_int_t)token_list_find(&self->tokens, token, strlen(token)));
+                     (json_int_t)lexicon_find(&self->tokens, token, strlen(token)));
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -8,16 +8,16 @@
 
 #include "frugal/tokenizer.h"
 #include "tokenizer/settings.h"
-#include "tokenizer/token_list.h"
+#include "tokenizer/lexicon.h"
 
 /* Starts as {0}. Parts that stay NULL are written as null. Where json_pack failed for lack of
    memory a part is NULL too: set them with blueprint_set, which remembers. */
 typedef struct blueprint {
-    token_list tokens;   /* of the model first, then added ones */
-    bool byte_level;     /* tokens hold bytes, to be written in the visible alphabet */
-    fr_buffer model;     /* the JSON of "model" */
-    json_t *added;       /* a list of added tokens */
-    token_list declared; /* those in it */
+    lexicon tokens;   /* of the model first, then added ones */
+    bool byte_level;  /* tokens hold bytes, to be written in the visible alphabet */
+    fr_buffer model;  /* the JSON of "model" */
+    json_t *added;    /* a list of added tokens */
+    lexicon declared; /* those in it */
     json_t *normalizer, *pre_tokenizer, *post_processor, *decoder;
     bool failed; /* no memory on the way */
 } blueprint;

@@ -60,7 +60,7 @@ static fr_status place_tokens(blueprint *out, const read_input *input, json_t *r
         texts[id] = text;
     }
     for (size_t i = 0; i < count; i++)
-        if (!token_list_add(&out->tokens, texts[i], strlen(texts[i])))
+        if (!lexicon_add(&out->tokens, texts[i], strlen(texts[i])))
             return fr_fail_at(error, FR_NO_MEMORY, input->path, 0, "no memory to read it");
     return FR_OK;
 }

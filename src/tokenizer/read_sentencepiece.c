@@ -31,7 +31,7 @@ static fr_status no_memory(const job *j, fr_error *error)
 static fr_status add_token(job *j, const char *text, size_t size, double score, fr_error *error)
 {
     blueprint *out = &j->out;
-    if (token_list_find(&out->tokens, text, size) >= 0)
+    if (lexicon_find(&out->tokens, text, size) >= 0)
         return fr_fail_at(error, FR_BAD_INPUT, j->input->path, 0,
                           "the token '%.*s' would be in the vocabulary twice",
                           (int)(size < 60 ? size : 60), text);
@@ -44,7 +44,7 @@ static fr_status add_token(job *j, const char *text, size_t size, double score, 
         j->capacity = capacity;
     }
     j->score[out->tokens.count] = score;
-    return token_list_add(&out->tokens, text, size) ? FR_OK : no_memory(j, error);
+    return lexicon_add(&out->tokens, text, size) ? FR_OK : no_memory(j, error);
 }
 
 static fr_status add_text(job *j, const char *text, fr_error *error)
@@ -58,7 +58,7 @@ static fr_status add_pieces(job *j, size_t first, fr_error *error)
     const sentencepiece *m = &j->model;
     for (size_t i = first; i < m->pieces.count; i++) {
         size_t size;
-        const char *text = token_list_get(&m->pieces, i, &size);
+        const char *text = lexicon_get(&m->pieces, i, &size);
         FR_TRY(add_token(j, text, size, m->score[i], error));
     }
     return FR_OK;
@@ -81,8 +81,8 @@ static fr_status write_bpe(job *j, const blueprint_bpe *form, token_merge_order 
     for (size_t i = 0; usable && i < count; i++)
         usable[i] = order == MERGES_BY_ID || is_merged(j, i);
     if (status == FR_OK)
-        status = token_list_merges(&j->out.tokens, order, j->score, usable, true, &merges,
-                                   &merge_count, error);
+        status = lexicon_merges(&j->out.tokens, order, j->score, usable, true, &merges,
+                                &merge_count, error);
     if (status == FR_OK) {
         pairs = fr_alloc_array(2 * merge_count + 1, sizeof *pairs, FR_MEMORY_OTHER);
         if (!pairs)
@@ -152,7 +152,7 @@ static fr_status declare_tokens(job *j, bool user_defined, fr_error *error)
         if (!control && !(user_defined && m->type[i] == PIECE_USER_DEFINED))
             continue;
         size_t size;
-        const char *text = token_list_get(user_defined ? &m->pieces : &j->out.tokens, i, &size);
+        const char *text = lexicon_get(user_defined ? &m->pieces : &j->out.tokens, i, &size);
         char *copy = fr_string_copy_n(text, size);
         if (copy)
             blueprint_add(&j->out, &(blueprint_added){.content = copy, .special = control});
@@ -230,7 +230,7 @@ static fr_status user_pattern(const job *j, fr_buffer *pattern, fr_error *error)
         if (m->type[i] != PIECE_USER_DEFINED)
             continue;
         user_piece *piece = &list[count++];
-        piece->text = token_list_get(&j->out.tokens, i, &piece->size);
+        piece->text = lexicon_get(&j->out.tokens, i, &piece->size);
         for (size_t k = 0; k < piece->size; k++)
             piece->characters += ((unsigned char)piece->text[k] & 0xC0) != 0x80;
     }
@@ -292,9 +292,9 @@ static fr_status add_renamed_pieces(job *j, fr_error *error)
     const sentencepiece *m = &j->model;
     for (size_t i = 0; i < m->pieces.count; i++) {
         size_t size;
-        const char *text = token_list_get(&m->pieces, i, &size);
+        const char *text = lexicon_get(&m->pieces, i, &size);
         const char *name = json_string_value(json_object_get(decoder_entry(j, i), "content"));
-        int64_t other = name ? token_list_find(&m->pieces, name, strlen(name)) : -1;
+        int64_t other = name ? lexicon_find(&m->pieces, name, strlen(name)) : -1;
         if (name && (other < 0 || decoder_entry(j, (size_t)other)))
             FR_TRY(add_token(j, name, strlen(name), m->score[i], error));
         else

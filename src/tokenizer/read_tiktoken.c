@@ -233,10 +233,10 @@ static fr_status add_missing(blueprint *out, const read_input *input, const enco
     char text[256];
     name_missing(which, json_object_get(input->settings->root, "added_tokens_decoder"), id, text,
                  sizeof text);
-    if (token_list_find(&out->tokens, text, strlen(text)) >= 0)
+    if (lexicon_find(&out->tokens, text, strlen(text)) >= 0)
         return fr_fail_at(error, FR_BAD_INPUT, input->path, 0,
                           "the special token '%s' is in the vocabulary, too", text);
-    return token_list_add(&out->tokens, text, strlen(text))
+    return lexicon_add(&out->tokens, text, strlen(text))
                ? FR_OK
                : fr_fail_at(error, FR_NO_MEMORY, input->path, 0, "no memory to read it");
 }
@@ -257,10 +257,10 @@ static fr_status add_tokens(blueprint *out, const ranks *all, const read_input *
         while ((long long)out->tokens.count < entry->rank)
             FR_TRY(add_missing(out, input, which, (long long)out->tokens.count, error));
         if ((long long)out->tokens.count > entry->rank ||
-            token_list_find(&out->tokens, bytes, entry->size) >= 0)
+            lexicon_find(&out->tokens, bytes, entry->size) >= 0)
             return fr_fail_at(error, FR_BAD_INPUT, input->path, entry->line,
                               "the token or its rank %lld is in the file twice", entry->rank);
-        if (!token_list_add(&out->tokens, bytes, entry->size))
+        if (!lexicon_add(&out->tokens, bytes, entry->size))
             return fr_fail_at(error, FR_NO_MEMORY, input->path, 0, "no memory to read it");
     }
     return FR_OK;
@@ -278,8 +278,8 @@ static fr_status write_model(blueprint *out, const ranks *all, const read_input 
         return fr_fail_at(error, FR_NO_MEMORY, input->path, 0, "no memory to read it");
     for (size_t i = 0; i < all->count; i++)
         in_file[all->list[i].rank] = true;
-    fr_status status = token_list_merges(&out->tokens, MERGES_BY_PARTS, NULL, in_file, false,
-                                         &merges, &count, error);
+    fr_status status =
+        lexicon_merges(&out->tokens, MERGES_BY_PARTS, NULL, in_file, false, &merges, &count, error);
     fr_free(in_file);
     if (status != FR_OK)
         return fr_error_prefix(error, "%s", input->path);

@@ -44,12 +44,12 @@ static fr_status read_tokens(blueprint *out, const read_input *input, fr_error *
         if (size && line[size - 1] == '\r')
             size--;
         FR_TRY(read_check_text(input, line, size, number, error));
-        int64_t twin = token_list_find(&out->tokens, line, size);
+        int64_t twin = lexicon_find(&out->tokens, line, size);
         if (twin >= 0)
             return fr_fail_at(error, FR_BAD_INPUT, input->path, (long)number,
                               "'%.*s' stands in line %lld, too", (int)(size < 60 ? size : 60), line,
                               (long long)twin + 1);
-        if (!token_list_add(&out->tokens, line, size))
+        if (!lexicon_add(&out->tokens, line, size))
             return fr_fail_at(error, FR_NO_MEMORY, input->path, 0, "no memory to read it");
     }
     return out->tokens.count ? FR_OK
@@ -90,7 +90,7 @@ static fr_status build(blueprint *out, const kind *which, const read_input *inpu
     const settings *from = input->settings;
     const char *unk = settings_token(from, TOKEN_UNK, which->absent[TOKEN_UNK]);
     FR_TRY(read_tokens(out, input, error));
-    if (token_list_find(&out->tokens, unk, strlen(unk)) < 0)
+    if (lexicon_find(&out->tokens, unk, strlen(unk)) < 0)
         return fr_fail_at(error, FR_BAD_INPUT, input->path, 0,
                           "no line is '%.60s', the unknown token", unk);
     blueprint_write_wordpiece(out, unk, "##", LONGEST_WORD);

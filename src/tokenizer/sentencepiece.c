@@ -24,7 +24,7 @@ static fr_status check_piece(const sentencepiece *s, const protobuf *text, fr_er
     if (utf8_valid_run(text->data, text->size) != text->size || memchr(bytes, 0, text->size))
         return fr_fail_at(error, FR_BAD_INPUT, text->name, 0,
                           "piece %zu is not UTF-8 without zero bytes", number);
-    int64_t twin = token_list_find(&s->pieces, bytes, text->size);
+    int64_t twin = lexicon_find(&s->pieces, bytes, text->size);
     if (twin >= 0)
         return fr_fail_at(error, FR_BAD_INPUT, text->name, 0,
                           "piece %zu, '%.*s', is piece %lld, too", number,
@@ -80,8 +80,8 @@ static fr_status read_piece(sentencepiece *s, protobuf *in, fr_error *error)
         return no_memory(in, error);
     s->score[s->pieces.count] = score;
     s->type[s->pieces.count] = (unsigned char)type;
-    return token_list_add(&s->pieces, (const char *)text.data, text.size) ? FR_OK
-                                                                          : no_memory(in, error);
+    return lexicon_add(&s->pieces, (const char *)text.data, text.size) ? FR_OK
+                                                                       : no_memory(in, error);
 }
 
 /* ---- the two specifications ------------------------------------------------------------------ */
@@ -278,7 +278,7 @@ fr_status sentencepiece_read(sentencepiece *out, const read_input *input, fr_err
 
 void sentencepiece_free(sentencepiece *self)
 {
-    token_list_free(&self->pieces);
+    lexicon_free(&self->pieces);
     fr_free(self->score);
     fr_free(self->type);
     fr_free(self->unk_piece);

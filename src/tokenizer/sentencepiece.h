@@ -4,7 +4,7 @@
 #define FRUGAL_TOKENIZER_SENTENCEPIECE_H
 
 #include "tokenizer/read.h"
-#include "tokenizer/token_list.h"
+#include "tokenizer/lexicon.h"
 
 typedef enum piece_type {
     PIECE_NORMAL = 1,
@@ -17,7 +17,7 @@ typedef enum piece_type {
 enum { SENTENCEPIECE_UNIGRAM = 1, SENTENCEPIECE_BPE = 2 };
 
 typedef struct sentencepiece {
-    token_list pieces;
+    lexicon pieces;
     double *score;       /* of each */
     unsigned char *type; /* of each: piece_type */
     size_t capacity;

@@ -1,9 +1,9 @@
-/* token_list.c: tokens found by their bytes, through a hash that can be cut.
+/* lexicon.c: tokens found by their bytes, through a hash that can be cut.
 
    The hash of a token is a polynomial in its bytes, so that the hashes of all its beginnings and
    ends come from one walk over it: finding every way to cut a token in two known ones costs its
    length, not the square of it. Files may hold tokens of any length. */
-#include "tokenizer/token_list.h"
+#include "tokenizer/lexicon.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static size_t first_place(uint64_t hash, size_t mask)
     return (size_t)((hash ^ hash >> 32) * UINT64_C(0xD6E8FEB86659FD93) >> 24) & mask;
 }
 
-static int64_t find(const token_list *list, uint64_t hash, const char *bytes, size_t size)
+static int64_t find(const lexicon *list, uint64_t hash, const char *bytes, size_t size)
 {
     if (!list->places)
         return -1;
@@ -42,12 +42,12 @@ static int64_t find(const token_list *list, uint64_t hash, const char *bytes, si
     return -1;
 }
 
-int64_t token_list_find(const token_list *list, const char *bytes, size_t size)
+int64_t lexicon_find(const lexicon *list, const char *bytes, size_t size)
 {
     return find(list, hash_bytes(bytes, size), bytes, size);
 }
 
-static void place(token_list *list, size_t id)
+static void place(lexicon *list, size_t id)
 {
     size_t start = list->start[id];
     uint64_t hash = hash_bytes(list->bytes.data + start, list->start[id + 1] - start);
@@ -57,7 +57,7 @@ static void place(token_list *list, size_t id)
     list->places[at] = (uint32_t)id + 1;
 }
 
-static bool grow(token_list *list)
+static bool grow(lexicon *list)
 {
     size_t capacity = list->capacity ? 2 * list->capacity : 512;
     size_t *start = fr_realloc(list->start, (capacity + 1) * sizeof *start, FR_MEMORY_OTHER);
@@ -76,7 +76,7 @@ static bool grow(token_list *list)
     return true;
 }
 
-bool token_list_add(token_list *list, const char *bytes, size_t size)
+bool lexicon_add(lexicon *list, const char *bytes, size_t size)
 {
     if (list->count == INT32_MAX || (list->count == list->capacity && !grow(list)))
         return false;
@@ -88,24 +88,24 @@ bool token_list_add(token_list *list, const char *bytes, size_t size)
     return true;
 }
 
-const char *token_list_get(const token_list *list, size_t id, size_t *size)
+const char *lexicon_get(const lexicon *list, size_t id, size_t *size)
 {
     *size = list->start[id + 1] - list->start[id];
     return list->bytes.data ? list->bytes.data + list->start[id] : "";
 }
 
-void token_list_free(token_list *list)
+void lexicon_free(lexicon *list)
 {
     fr_buffer_free(&list->bytes);
     fr_free(list->start);
     fr_free(list->places);
-    *list = (token_list){0};
+    *list = (lexicon){0};
 }
 
 /* ---- merges ---------------------------------------------------------------------------------- */
 
 typedef struct search {
-    const token_list *list;
+    const lexicon *list;
     const double *score;
     const bool *usable;
     bool characters;
@@ -136,7 +136,7 @@ static bool is_usable(const search *s, int64_t id)
 static fr_status cut(search *s, size_t id, fr_error *error)
 {
     size_t size;
-    const char *text = token_list_get(s->list, id, &size);
+    const char *text = lexicon_get(s->list, id, &size);
     uint64_t whole = hash_bytes(text, size), left = 0, power = 1;
     for (size_t i = 1; i < size; i++)
         power *= BASE; /* to the number of bytes in the right part */
@@ -193,9 +193,9 @@ static int compare_by_parts(const void *a, const void *b)
     return x->left != y->left ? compare_ids(x->left, y->left) : compare_ids(x->right, y->right);
 }
 
-fr_status token_list_merges(const token_list *list, token_merge_order order, const double *score,
-                            const bool *usable, bool characters, token_merge **merges,
-                            size_t *count, fr_error *error)
+fr_status lexicon_merges(const lexicon *list, token_merge_order order, const double *score,
+                         const bool *usable, bool characters, token_merge **merges, size_t *count,
+                         fr_error *error)
 {
     static int (*const compare[])(const void *, const void *) = {compare_by_id, compare_by_score,
                                                                  compare_by_parts};

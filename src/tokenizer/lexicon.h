@@ -1,25 +1,25 @@
-/* token_list.h: tokens in the order of their ids, found by their bytes; and the merges that a list
+/* lexicon.h: tokens in the order of their ids, found by their bytes; and the merges that a list
    without merges implies. */
-#ifndef FRUGAL_TOKENIZER_TOKEN_LIST_H
-#define FRUGAL_TOKENIZER_TOKEN_LIST_H
+#ifndef FRUGAL_TOKENIZER_LEXICON_H
+#define FRUGAL_TOKENIZER_LEXICON_H
 
 #include "frugal/base.h"
 
 /* Token i is bytes.data[start[i]] .. bytes.data[start[i + 1]]. Starts as {0}. */
-typedef struct token_list {
+typedef struct lexicon {
     fr_buffer bytes;
     size_t *start; /* (count + 1) */
     size_t count, capacity;
     uint32_t *places; /* id + 1 by hash, 0: empty; at most half full */
     size_t mask;
-} token_list;
+} lexicon;
 
 /* Append a token, which must not be there yet; false: no memory. */
-bool token_list_add(token_list *list, const char *bytes, size_t size);
+bool lexicon_add(lexicon *list, const char *bytes, size_t size);
 /* The id of a token, -1 when it is not there. */
-int64_t token_list_find(const token_list *list, const char *bytes, size_t size);
-const char *token_list_get(const token_list *list, size_t id, size_t *size);
-void token_list_free(token_list *list);
+int64_t lexicon_find(const lexicon *list, const char *bytes, size_t size);
+const char *lexicon_get(const lexicon *list, size_t id, size_t *size);
+void lexicon_free(lexicon *list);
 
 typedef struct token_merge {
     double score;
@@ -38,8 +38,8 @@ typedef enum token_merge_order {
    Parts end between characters when `characters`. At most MOST_MERGES, with MOST_MERGE_BYTES of
    text in all: more is refused. *merges is freed with fr_free. */
 enum { MOST_MERGES = 1 << 24, MOST_MERGE_BYTES = 1 << 28 };
-fr_status token_list_merges(const token_list *list, token_merge_order order, const double *score,
-                            const bool *usable, bool characters, token_merge **merges,
-                            size_t *count, fr_error *error);
+fr_status lexicon_merges(const lexicon *list, token_merge_order order, const double *score,
+                         const bool *usable, bool characters, token_merge **merges, size_t *count,
+                         fr_error *error);
 
 #endif
