@@ -123,8 +123,8 @@ fr_status fr_model_folder_head(fr_model_head *head, const char *folder, fr_error
     return status;
 }
 
-static fr_status read_config_file(fr_model **model, const char *folder, const fr_model_head *head,
-                                  fr_error *error)
+static fr_status read_config_file(fr_model **model, const char *folder,
+                                  const fr_model_change *change, fr_error *error)
 {
     char *path;
     FR_TRY(join(&path, folder, "config.json", error));
