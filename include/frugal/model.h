@@ -208,6 +208,9 @@ struct fr_model {
     int64_t decoder_start;     /* what the decoder of an encoder-decoder reads first; -1: none */
     int64_t end_ids[16]; /* every id that ends a text: eos, and what the folder lists besides it */
     size_t end_count;
+    char *generation; /* text of the folder's generation_config.json; NULL: none */
+    struct json_t
+        *kept;        /* fields of the folder's config.json that change nothing here; NULL: none */
     bool shapes_only; /* parameters have no data: for plans */
     bool recompute;   /* hidden() puts each layer into fr_recompute */
     void *own;        /* the kind's layers */
@@ -256,8 +259,17 @@ fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_
                            fr_error *error);
 /* The head that a folder's config.json tells. Freed with fr_model_head_free. */
 fr_status fr_model_folder_head(fr_model_head *head, const char *folder, fr_error *error);
-/* config.json, generation_config.json, model.safetensors in `dtype` (f32, bf16, f16). Each file is written whole or not at
-   all. The tokenizer and the model card are written by their owners. */
+typedef struct fr_model_save_options {
+    fr_dtype dtype; /* f32, bf16 or f16 */
+    int64_t
+        shard_bytes; /* most bytes of numbers in one file of weights (a larger tensor has a file of its own); 0: one file */
+} fr_model_save_options;
+/* config.json, generation_config.json, and model.safetensors or its shards with their index. What config.json and
+   generation_config.json said when the model was loaded, and frugal does not use, is kept. Files are written whole or not at all;
+   config.json, without which a folder is no model, is taken away first and written last, and weights that an earlier save left
+   behind are removed. The tokenizer and the model card are written by their owners. */
+fr_status fr_model_save_as(const fr_model *model, const char *folder,
+                           const fr_model_save_options *options, fr_error *error);
 fr_status fr_model_save(const fr_model *model, const char *folder, fr_dtype dtype, fr_error *error);
 
 /* For kinds: declare a parameter. init_std as in fr_parameter. Returns NULL on error (error->status says which). */

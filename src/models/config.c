@@ -243,6 +243,24 @@ fr_status fr_config_require(const json_t *json, const char *const *names, const 
     return FR_OK;
 }
 
+fr_status fr_config_keep(json_t **kept, const fr_model_kind *kind, const json_t *json,
+                         fr_error *error)
+{
+    /* these are written anew for what the model is now */
+    static const char *const own[] = {"architectures", "torch_dtype", "dtype",        "id2label",
+                                      "label2id",      "num_labels",  "problem_type", NULL};
+    const char *name;
+    json_t *value;
+    *kept = json_object();
+    json_object_foreach((json_t *)json, name, value)
+    {
+        bool other = name[0] == '_' || listed(ignored, name) || listed(kind->ignored_fields, name);
+        if (other && !listed(own, name) && json_object_set(*kept, name, value) != 0)
+            return fr_fail(error, FR_NO_MEMORY, "no memory for a model's configuration");
+    }
+    return *kept ? FR_OK : fr_fail(error, FR_NO_MEMORY, "no memory for a model's configuration");
+}
+
 /* ---- writing and copying ---- */
 
 static json_t *list_json(const fr_strings *list)

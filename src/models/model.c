@@ -195,6 +195,8 @@ void fr_model_destroy(fr_model *model)
     fr_free(model->parameters);
     fr_model_config_free(model->kind, model->config);
     fr_model_head_free(&model->head);
+    fr_free(model->generation);
+    json_decref(model->kept);
     fr_free(model);
 }
 

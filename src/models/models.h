@@ -35,6 +35,21 @@ fr_status fr_model_head_read(fr_model_head *head, const fr_model_kind *kind, con
                              const json_t *json, const char *path, fr_error *error);
 fr_status fr_model_head_write(const fr_model *model, json_t *json, fr_error *error);
 
+/* ---- generation.c: generation_config.json ---- */
+
+/* eos_token_id of config.json or generation_config.json: the ids that end a text. */
+fr_status fr_generation_read_ends(fr_model *model, const json_t *json, const char *path,
+                                  fr_error *error);
+/* The folder's file, if there is one. */
+fr_status fr_generation_read(fr_model *model, const char *folder, fr_error *error);
+fr_status fr_generation_write(const fr_model *model, const char *folder, fr_error *error);
+
+/* ---- save.c ---- */
+
+/* Write the object (and release it) as FOLDER/NAME. `whole` false: something of it could not be made. */
+fr_status fr_model_json_write(json_t *json, bool whole, const char *folder, const char *name,
+                              fr_error *error);
+
 /* ---- config.c: a configuration and JSON ---- */
 
 /* The kind that reads config.json's model_type. */
@@ -43,6 +58,9 @@ fr_status fr_config_kind(const fr_model_kind **kind, const json_t *json, const c
 /* A new configuration from config.json, freed with fr_model_config_free. */
 fr_status fr_config_from_json(void **config, const fr_model_kind *kind, const json_t *json,
                               const char *path, fr_error *error);
+/* A new object with the fields that do not change the result: for who writes the model again. */
+fr_status fr_config_keep(json_t **kept, const fr_model_kind *kind, const json_t *json,
+                         fr_error *error);
 /* Put every field of the table into the object: a string that is NULL, an empty list and -1 as
    null. */
 fr_status fr_config_write_table(const fr_option_table *table, const void *config, json_t *json,
