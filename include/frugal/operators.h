@@ -54,7 +54,8 @@ fr_tensor *fr_log_softmax(fr_tape *tape, fr_tensor *x);
 /* ---- positions ---- */
 /* Rotary embedding, half-rotated layout (Hugging Face's): for each head pairs (i, i + R/2) for i < R/2 turn by
    positions * inverse_frequency[i]; R = 2 * count of inverse_frequency <= D, the rest of the head passes through; results are
-   scaled by `scaling` (YaRN; 1 otherwise). x (B, T, H*D), positions (B, T) i32 or NULL for 0..T-1, inverse_frequency (R/2). */
+   scaled by `scaling` (YaRN; 1 otherwise). x (B, T, H*D), positions (B, T) i32 or NULL for 0..T-1, inverse_frequency (R/2), or (B, R/2):
+   each row turns with its own. */
 fr_tensor *fr_rope(fr_tape *tape, fr_tensor *x, fr_tensor *positions, fr_tensor *inverse_frequency,
                    int heads, float scaling);
 

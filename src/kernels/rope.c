@@ -28,6 +28,12 @@ static inline void cos_sin(float angle, float *cosine, float *sine)
     *sine = quarter >= 2 ? -ss : ss;
 }
 
+/* Do all rows of the batch turn alike? Then one row's table serves all. */
+static bool rows_turn_alike(const fr_rope_shape *shape)
+{
+    return !shape->position_ids && !shape->frequencies_by_row;
+}
+
 /* table (rows, 2, pairs): cosines, then sines, times scaling; the sines negated for the inverse rotation */
 static void fill_table(float *table, const fr_rope_shape *shape, int64_t rows, bool backward)
 {
@@ -35,13 +41,17 @@ static void fill_table(float *table, const fr_rope_shape *shape, int64_t rows, b
     float sign = backward ? -shape->scaling : shape->scaling;
     PARALLEL_FOR(row, rows, 1, 16 * rows * pairs)
     {
-        float position = (float)(shape->position_ids ? shape->position_ids[row] : (int32_t)row);
+        int32_t place = (int32_t)(row % shape->positions);
+        float position = (float)(shape->position_ids ? shape->position_ids[row] : place);
+        const float *restrict frequency =
+            shape->inverse_frequency +
+            (shape->frequencies_by_row ? row / shape->positions * pairs : 0);
         float *restrict c = table + row * 2 * pairs;
         float *restrict s = c + pairs;
         SIMD for (int64_t i = 0; i < pairs; i++)
         {
             float cosine, sine;
-            cos_sin(position * shape->inverse_frequency[i], &cosine, &sine);
+            cos_sin(position * frequency[i], &cosine, &sine);
             c[i] = cosine * shape->scaling;
             s[i] = sine * sign;
         }
@@ -77,14 +87,15 @@ static void rope(float *y, const float *x, const fr_rope_shape *shape, bool back
 {
     int64_t positions = shape->positions, rows = shape->batch * positions,
             width = shape->head_width;
-    int64_t table_rows = shape->position_ids ? rows : positions, pairs = shape->pairs;
+    bool alike = rows_turn_alike(shape);
+    int64_t table_rows = alike ? positions : rows, pairs = shape->pairs;
     float *table = fr_kernels_workspace(sizeof(float) * (size_t)(table_rows * 2 * pairs));
     if (!table)
         return;
     fill_table(table, shape, table_rows, backward);
     PARALLEL_FOR(row, rows, 1, rows * shape->heads * width)
     {
-        const float *c = table + (shape->position_ids ? row : row % positions) * 2 * pairs;
+        const float *c = table + (alike ? row % positions : row) * 2 * pairs;
         for (int64_t head = 0; head < shape->heads; head++) {
             int64_t at = (row * shape->heads + head) * width;
             rotate_head(y + at, x + at, c, c + pairs, pairs, width, accumulate);

@@ -39,7 +39,11 @@ fr_tensor *fr_rope(fr_tape *tape, fr_tensor *x, fr_tensor *positions, fr_tensor 
         (!fr_expect_constant(tape, "rope", "positions", positions, FR_I32) ||
          !fr_expect_count(tape, "rope", "positions", positions, x->shape[0] * x->shape[1])))
         return NULL;
-    int64_t width = x->shape[2], pairs = fr_tensor_count(inverse_frequency);
+    int rank = inverse_frequency->rank;
+    if (rank != 1 && (rank != 2 || inverse_frequency->shape[0] != x->shape[0]))
+        return fr_tape_fail(tape, FR_WRONG_CALL,
+                            "rope: frequencies are (R/2), or (B, R/2) with x's B rows");
+    int64_t width = x->shape[2], pairs = inverse_frequency->shape[rank - 1];
     if (heads < 1 || width % heads != 0 || 2 * pairs > width / heads)
         return fr_tape_fail(tape, FR_WRONG_CALL,
                             "rope: width %lld does not fit %d heads of at least %lld",
@@ -51,6 +55,7 @@ fr_tensor *fr_rope(fr_tape *tape, fr_tensor *x, fr_tensor *positions, fr_tensor 
                        .pairs = pairs,
                        .position_ids = positions ? positions->data : NULL,
                        .inverse_frequency = inverse_frequency->data,
+                       .frequencies_by_row = rank == 2,
                        .scaling = scaling};
     return fr_record(tape, &rope, &x, 1, &o);
 }

@@ -9,8 +9,10 @@ static void naive_rope(double *y, const float *x, const fr_rope_shape *s, double
             double *out = y + (row * s->heads + head) * s->head_width;
             int32_t position =
                 s->position_ids ? s->position_ids[row] : (int32_t)(row % s->positions);
+            const float *frequency =
+                s->inverse_frequency + (s->frequencies_by_row ? row / s->positions * s->pairs : 0);
             for (int64_t i = 0; i < s->pairs; i++) {
-                float angle = (float)position * s->inverse_frequency[i];
+                float angle = (float)position * frequency[i];
                 double c = cos((double)angle) * (double)s->scaling,
                        d = direction * sin((double)angle) * (double)s->scaling;
                 out[i] = (double)in[i] * c - (double)in[i + s->pairs] * d;
@@ -24,9 +26,12 @@ static void naive_rope(double *y, const float *x, const fr_rope_shape *s, double
 static void check_shape(const fr_kernels *kernels, fr_rope_shape s, bool with_positions)
 {
     int64_t count = s.batch * s.positions * s.heads * s.head_width;
-    float *x = check_floats(count), *y = check_floats(count), *frequency = check_floats(s.pairs);
-    for (int64_t i = 0; i < s.pairs; i++)
-        frequency[i] = (float)pow(10000.0, -(double)i / (double)s.pairs);
+    int64_t tables = s.frequencies_by_row ? s.batch : 1;
+    float *x = check_floats(count), *y = check_floats(count),
+          *frequency = check_floats(tables * s.pairs);
+    for (int64_t i = 0; i < tables * s.pairs; i++)
+        frequency[i] =
+            (float)pow(10000.0 + (double)(i / s.pairs), -(double)(i % s.pairs) / (double)s.pairs);
     s.inverse_frequency = frequency;
     s.position_ids = with_positions ? check_integers(s.batch * s.positions, 0, 100000) : NULL;
     double *wanted = check_doubles(count), *sum = check_doubles(count);
@@ -73,6 +78,16 @@ void check_rope(const fr_kernels *kernels)
                                 .pairs = 24,
                                 .scaling = 1.0F},
                 true);
+    for (int with_positions = 0; with_positions < 2; with_positions++)
+        check_shape(kernels,
+                    (fr_rope_shape){.batch = 3,
+                                    .positions = 9,
+                                    .heads = 2,
+                                    .head_width = 16,
+                                    .pairs = 7,
+                                    .frequencies_by_row = true,
+                                    .scaling = 1.0F},
+                    with_positions);
     enum { PAIRS = 32, COUNT = 2048 * 512 };
     if (!check_timing())
         return;
