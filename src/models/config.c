@@ -344,6 +344,16 @@ fr_status fr_config_write_table(const fr_option_table *table, const void *config
     return FR_OK;
 }
 
+fr_status fr_config_write_list(json_t *json, const char *name, fr_error *error)
+{
+    json_t *value = json_object_get(json, name);
+    if (!json_is_number(value))
+        return FR_OK;
+    return json_object_set_new(json, name, json_pack("[O]", value)) == 0
+               ? FR_OK
+               : fr_fail(error, FR_NO_MEMORY, "cannot write field '%s' of a configuration", name);
+}
+
 void *fr_config_copy(const fr_option_table *table, const void *config)
 {
     char *copy = fr_alloc(table->size, FR_MEMORY_OTHER);

@@ -5,8 +5,7 @@
    of width one; ours are (out, in) as everywhere else, and are turned on reading and writing.
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
-#include "models/models.h"
-#include "nn/nn.h"
+#include "models/decoder.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 typedef struct gpt2_config {
     int64_t vocab_size, n_positions, n_embd, n_layer, n_head, n_inner;
     int activation_function;
-    double resid_pdrop, embd_pdrop, attn_pdrop;
+    double resid_pdrop, embd_pdrop, attn_pdrop, classifier_dropout;
     double layer_norm_epsilon, initializer_range;
     bool scale_attn_weights, scale_attn_by_inverse_layer_idx, tie_word_embeddings;
     int64_t bos_token_id, eos_token_id, pad_token_id;
@@ -31,6 +30,7 @@ static void defaults(void *options)
     c->n_head = 4;
     c->activation_function = FR_ACTIVATION_GELU_NEW;
     c->layer_norm_epsilon = 1e-5;
+    c->classifier_dropout = 0.1;
     c->initializer_range = 0.02;
     c->scale_attn_weights = true;
     c->tie_word_embeddings = true;
@@ -56,6 +56,8 @@ static const fr_option options[] = {
      "dropout of the embeddings"},
     {"attn_pdrop", FR_OPTION_FLOAT, AT(attn_pdrop), NULL, 0, 0.99, NULL,
      "dropout of attention probabilities: read and written, but training refuses any but 0"},
+    {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
+     "dropout before a classifier of tokens"},
     {"layer_norm_epsilon", FR_OPTION_FLOAT, AT(layer_norm_epsilon), NULL, 0, 1, NULL,
      "added to the variance before the root"},
     {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
@@ -92,47 +94,10 @@ static fr_status read_config(void *config, const json_t *json, const char *path,
 static fr_status write_config(const void *config, json_t *json, fr_error *error)
 {
     json_object_set_new(json, "model_type", json_string("gpt2"));
-    return fr_config_write_table(&fr_model_gpt2.base.options, config, json, error);
-}
-
-/* ---- layers ---- */
-
-typedef struct gpt2 {
-    fr_parameter *embedding, *positions; /* (V, C), (P, C) */
-    fr_norm_layer norm;
-    fr_decoder_layer *layers;
-} gpt2;
-
-/* ---- forward ---- */
-
-/* The learned vectors of the places: (B, T, C), or (T, C) for 0..T-1. */
-static fr_tensor *places(const gpt2 *own, fr_tape *tape, const fr_tensor *ids, fr_tensor *positions)
-{
-    fr_tensor *table = own->positions->value;
-    if (positions)
-        return fr_embedding(tape, table, positions);
-    if (ids->shape[1] > table->shape[0])
-        return fr_tape_fail(tape, FR_BAD_INPUT,
-                            "a row of %lld tokens is longer than the model's %lld positions",
-                            (long long)ids->shape[1], (long long)table->shape[0]);
-    return fr_slice(tape, table, 0, 0, ids->shape[1]);
-}
-
-static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
-{
-    const gpt2 *own = model->own;
-    const gpt2_config *c = model->config;
-    fr_step step = {.positions = batch->positions, .segments = batch->segments, .cache = cache};
-    if (fr_refuse_attention_dropout(tape, c->attn_pdrop, "attn_pdrop") ||
-        (cache && !fr_cache_begin(cache, tape, batch, &step.positions)))
-        return NULL;
-    fr_tensor *x = fr_embedding(tape, own->embedding->value, batch->ids);
-    x = fr_add(tape, x, places(own, tape, batch->ids, step.positions));
-    x = fr_tap(tape, x, "embeddings");
-    x = fr_dropout(tape, x, (float)c->embd_pdrop);
-    for (int64_t i = 0; i < model->layers; i++)
-        x = fr_decoder_layer_apply(&own->layers[i], tape, x, &step, model->recompute);
-    return fr_tap(tape, fr_norm_apply(&own->norm, tape, x), "final_norm");
+    FR_TRY(fr_config_write_table(&fr_model_gpt2.base.options, config, json, error));
+    if (((const gpt2_config *)config)->classifier_dropout == 0.1) /* what everybody takes for it */
+        json_object_del(json, "classifier_dropout");
+    return FR_OK;
 }
 
 /* ---- building ---- */
@@ -198,22 +163,18 @@ static fr_status build(fr_model *model, fr_error *error)
     gpt2_config *c = model->config;
     FR_TRY(settle(c, error));
     describe(model, c);
-    gpt2 *own = model->own = fr_alloc(sizeof *own, FR_MEMORY_OTHER);
-    if (!own ||
-        !(own->layers = fr_alloc_array((size_t)c->n_layer, sizeof *own->layers, FR_MEMORY_OTHER)))
-        return fr_fail(error, FR_NO_MEMORY, "no memory for a model");
-    const int64_t words[] = {c->vocab_size, c->n_embd},
-                  places_shape[] = {c->n_positions, c->n_embd};
-    const fr_axis word_axes[] = {FR_AXIS_VOCAB, FR_AXIS_HIDDEN};
-    const fr_axis place_axes[] = {FR_AXIS_POSITION, FR_AXIS_HIDDEN};
-    float std = (float)c->initializer_range;
-    own->embedding = fr_model_add_parameter(model, "transformer.wte.weight", 2, words, word_axes,
-                                            false, std, error);
-    if (!own->embedding)
+    fr_decoder *own =
+        fr_decoder_create(model, "transformer.wte.weight", c->initializer_range, error);
+    if (!own)
         return error->status;
-    own->positions = fr_model_add_parameter(model, "transformer.wpe.weight", 2, places_shape,
-                                            place_axes, false, std, error);
-    if (!own->positions)
+    own->dropout = (float)c->embd_pdrop;
+    own->attention_dropout = c->attn_pdrop;
+    own->attention_dropout_name = "attn_pdrop";
+    own->places = fr_model_add_parameter(model, "transformer.wpe.weight", 2,
+                                         (const int64_t[]){c->n_positions, c->n_embd},
+                                         (const fr_axis[]){FR_AXIS_POSITION, FR_AXIS_HIDDEN}, false,
+                                         (float)c->initializer_range, error);
+    if (!own->places)
         return error->status;
     fr_builder b = {.model = model,
                     .prefix = "transformer.h.",
@@ -226,28 +187,18 @@ static fr_status build(fr_model *model, fr_error *error)
     FR_TRY(b.status);
     FR_TRY(fr_norm_declare(&own->norm, model, "transformer.ln_f", c->n_embd, FR_AXIS_HIDDEN, true,
                            c->layer_norm_epsilon, error));
-    if (model->head.task == FR_TASK_NONE)
-        return FR_OK;
-    model->output = own->embedding;
-    if (!c->tie_word_embeddings)
-        model->output =
-            fr_model_add_parameter(model, "lm_head.weight", 2, words, word_axes, false, std, error);
-    return model->output ? FR_OK : error->status;
-}
-
-static void destroy(fr_model *model)
-{
-    gpt2 *own = model->own;
-    if (own)
-        fr_free(own->layers);
-    fr_free(own);
+    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "lm_head.weight",
+                            .tokens = "classifier",
+                            .dropout = c->classifier_dropout,
+                            .std = c->initializer_range};
+    return fr_decoder_declare_head(model, &head, error);
 }
 
 /* ---- descriptor ---- */
 
 static bool stored_transposed(const fr_parameter *parameter)
 {
-    return parameter->matrix;
+    return parameter->matrix && strncmp(parameter->name, "transformer.", 12) == 0;
 }
 
 /* Causal masks that old files carry: h.0.attn.bias, h.0.attn.masked_bias. */
@@ -262,7 +213,12 @@ static bool ignores_tensor(const char *name)
 }
 
 static const fr_model_class classes[] = {
-    {"gpt2", "GPT2LMHeadModel", FR_TASK_CAUSAL_LM}, {"gpt2", "GPT2Model", FR_TASK_NONE}, {0}};
+    {"gpt2", "GPT2LMHeadModel", FR_TASK_CAUSAL_LM},
+    {"gpt2", "GPT2Model", FR_TASK_NONE},
+    {"gpt2", "GPT2ForSequenceClassification", FR_TASK_SEQUENCE_CLASSIFICATION},
+    {"gpt2", "GPT2ForTokenClassification", FR_TASK_TOKEN_CLASSIFICATION},
+    {0}};
+static const char *const head_prefixes[] = {"lm_head.", "score.", "classifier.", NULL};
 static const fr_tied_name tied[] = {{"lm_head.weight", "transformer.wte.weight"}, {0}};
 static const char *const model_types[] = {"gpt2", NULL};
 static const char *const ignored_fields[] = {"n_ctx",
@@ -286,10 +242,12 @@ const fr_model_kind fr_model_gpt2 = {
     .read_config = read_config,
     .write_config = write_config,
     .build = build,
-    .hidden = hidden,
-    .destroy = destroy,
+    .hidden = fr_decoder_hidden,
+    .outputs = fr_decoder_outputs,
+    .destroy = fr_decoder_destroy,
     .prefix = "transformer.",
     .stored_transposed = stored_transposed,
     .ignores_tensor = ignores_tensor,
     .tied = tied,
+    .head_prefixes = head_prefixes,
 };

@@ -1,29 +1,38 @@
-/* llama.c: the LLaMA family (arXiv 2302.13971): pre-norm decoder with rotary positions, root mean
-   square norms, gated feed-forward, grouped key and value heads.
+/* llama.c: the LLaMA family (arXiv 2302.13971): decoder with rotary positions, root mean square norms,
+   gated feed-forward, grouped key and value heads.
 
-   Four of Hugging Face's model types are this one file and differ in details:
+   Six of Hugging Face's model types are this one file and differ in details:
        llama    optional biases of attention and feed-forward
        mistral  a sliding window in every layer
        qwen2    biases of q, k, v; a sliding window from layer max_window_layers on, when asked for
        qwen3    norms of queries and keys per head; windows as qwen2
+       olmo2    norms behind the layers' parts instead of before, and of queries and keys as a whole
+       smollm3  every fourth layer without rotary positions, where the window is, when asked for
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
-#include "models/models.h"
-#include "nn/nn.h"
+#include "models/decoder.h"
 
 #include <string.h>
 
-enum { LLAMA, MISTRAL, QWEN2, QWEN3 };
-static const char *const type_names[] = {"llama", "mistral", "qwen2", "qwen3", NULL};
-static const fr_model_class classes[] = {{"llama", "LlamaForCausalLM", FR_TASK_CAUSAL_LM},
-                                         {"llama", "LlamaModel", FR_TASK_NONE},
-                                         {"mistral", "MistralForCausalLM", FR_TASK_CAUSAL_LM},
-                                         {"mistral", "MistralModel", FR_TASK_NONE},
-                                         {"qwen2", "Qwen2ForCausalLM", FR_TASK_CAUSAL_LM},
-                                         {"qwen2", "Qwen2Model", FR_TASK_NONE},
-                                         {"qwen3", "Qwen3ForCausalLM", FR_TASK_CAUSAL_LM},
-                                         {"qwen3", "Qwen3Model", FR_TASK_NONE},
-                                         {0}};
+enum { LLAMA, MISTRAL, QWEN2, QWEN3, OLMO2, SMOLLM3 };
+static const char *const type_names[] = {"llama", "mistral", "qwen2", "qwen3",
+                                         "olmo2", "smollm3", NULL};
+#define CLASSES(type, name)                                                                        \
+    {type, name "ForCausalLM", FR_TASK_CAUSAL_LM}, {type, name "Model", FR_TASK_NONE},             \
+    {                                                                                              \
+        type, name "ForSequenceClassification", FR_TASK_SEQUENCE_CLASSIFICATION                    \
+    }
+#define TOKEN_CLASS(type, name)                                                                    \
+    {                                                                                              \
+        type, name "ForTokenClassification", FR_TASK_TOKEN_CLASSIFICATION                          \
+    }
+static const fr_model_class classes[] = {
+    CLASSES("llama", "Llama"),         TOKEN_CLASS("llama", "Llama"),
+    CLASSES("mistral", "Mistral"),     TOKEN_CLASS("mistral", "Mistral"),
+    CLASSES("qwen2", "Qwen2"),         TOKEN_CLASS("qwen2", "Qwen2"),
+    CLASSES("qwen3", "Qwen3"),         TOKEN_CLASS("qwen3", "Qwen3"),
+    CLASSES("olmo2", "Olmo2"),         CLASSES("smollm3", "SmolLM3"),
+    TOKEN_CLASS("smollm3", "SmolLM3"), {0}};
 
 /* ---- configuration ---- */
 
@@ -36,10 +45,12 @@ typedef struct llama_config {
     double rms_norm_eps, initializer_range;
     fr_rope_options rope;
     bool tie_word_embeddings, attention_bias, mlp_bias;
-    double attention_dropout;
+    double attention_dropout, classifier_dropout;
     bool use_sliding_window;
     int64_t sliding_window, max_window_layers;
     fr_strings layer_types;
+    fr_floats no_rope_layers;
+    int64_t no_rope_layer_interval;
     int64_t bos_token_id, eos_token_id, pad_token_id;
 } llama_config;
 
@@ -52,8 +63,8 @@ static void defaults(void *options)
     c->max_position_embeddings = 1024;
     c->hidden_act = FR_ACTIVATION_SILU;
     c->rms_norm_eps = 1e-5;
-    c->rope =
-        (fr_rope_options){.theta = 10000, .factor = 1, .low_frequency = 1, .high_frequency = 4};
+    fr_rope_defaults(&c->rope);
+    c->classifier_dropout = 0.1;
     c->initializer_range = 0.02;
     c->tie_word_embeddings = true;
     c->bos_token_id = c->eos_token_id = c->pad_token_id = -1;
@@ -83,35 +94,34 @@ static const fr_option options[] = {
      "added to the mean square before the root"},
     {"rope_theta", FR_OPTION_FLOAT, AT(rope.theta), NULL, 1, 1e12, NULL,
      "base of the rotary frequencies"},
-    {"rope_type", FR_OPTION_CHOICE, AT(rope.type), NULL, 0, 0, fr_rope_type_names,
-     "how the frequencies are slowed down for a longer context"},
-    {"rope_factor", FR_OPTION_FLOAT, AT(rope.factor), NULL, 1, 1e6, NULL,
-     "by how much (linear, llama3)"},
-    {"rope_low_freq_factor", FR_OPTION_FLOAT, AT(rope.low_frequency), NULL, 1e-6, 1e6, NULL,
-     "waves per original context up to which a frequency is slowed down in full (llama3)"},
-    {"rope_high_freq_factor", FR_OPTION_FLOAT, AT(rope.high_frequency), NULL, 1e-6, 1e6, NULL,
-     "and from which it is left as it is (llama3)"},
-    {"rope_original_context", FR_OPTION_INT, AT(rope.original_context), "tokens", 0, INT32_MAX,
-     NULL, "the context before it was stretched (llama3)"},
+    FR_ROPE_OPTIONS(llama_config, rope),
     {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
      "standard deviation of new weights; projections into the residual stream get it divided by "
      "sqrt(2 layers)"},
     {"tie_word_embeddings", FR_OPTION_BOOL, AT(tie_word_embeddings), NULL, 0, 0, NULL,
      "the output matrix is the embedding"},
     {"attention_bias", FR_OPTION_BOOL, AT(attention_bias), NULL, 0, 0, NULL,
-     "biases of q, k, v and the output (llama, qwen3)"},
+     "biases of q, k, v and the output (llama, qwen3, olmo2, smollm3)"},
     {"mlp_bias", FR_OPTION_BOOL, AT(mlp_bias), NULL, 0, 0, NULL,
-     "biases of the feed-forward layer (llama)"},
+     "biases of the feed-forward layer (llama, smollm3)"},
     {"attention_dropout", FR_OPTION_FLOAT, AT(attention_dropout), NULL, 0, 1, NULL,
      "of attention probabilities: read and written, but training refuses any but 0"},
+    {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
+     "dropout before a classifier of tokens"},
     {"use_sliding_window", FR_OPTION_BOOL, AT(use_sliding_window), NULL, 0, 0, NULL,
-     "turns the window of qwen2 and qwen3 on"},
+     "turns the window of qwen2, qwen3 and smollm3 on"},
     {"sliding_window", FR_OPTION_INT, AT(sliding_window), "tokens", 0, INT32_MAX, NULL,
-     "keys that a query sees, itself included; 0: all (mistral, qwen2, qwen3)"},
+     "keys that a query sees, itself included; 0: all (not llama, olmo2)"},
     {"max_window_layers", FR_OPTION_INT, AT(max_window_layers), NULL, 0, 1 << 14, NULL,
      "first layer with a window (qwen2, qwen3)"},
     {"layer_types", FR_OPTION_STRINGS, AT(layer_types), NULL, 0, 0, NULL,
-     "full_attention or sliding_attention per layer; empty: by max_window_layers (qwen2, qwen3)"},
+     "full_attention or sliding_attention per layer; empty: by max_window_layers (qwen2, qwen3), "
+     "or "
+     "a window where there are no rotary positions (smollm3)"},
+    {"no_rope_layers", FR_OPTION_FLOATS, AT(no_rope_layers), NULL, 0, 1, NULL,
+     "per layer 1 for rotary positions, 0 for none; empty: by no_rope_layer_interval (smollm3)"},
+    {"no_rope_layer_interval", FR_OPTION_INT, AT(no_rope_layer_interval), "layers", 0, 1 << 14,
+     NULL, "one layer of so many is without rotary positions; 0: one of 4 (smollm3)"},
     {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
      "id that begins a text; -1: the tokenizer's, or none"},
     {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
@@ -121,32 +131,35 @@ static const fr_option options[] = {
 };
 #undef AT
 
-/* What transformers takes for absent fields, by model type. */
-static const fr_config_default absent[][6] = {
-    [LLAMA] = {{"max_position_embeddings", "2048"},
-               {"bos_token_id", "1"},
-               {"eos_token_id", "2"},
-               {"sliding_window", "0"},
-               {"head_dim", "0"},
-               {"num_key_value_heads", "0"}},
+/* What transformers takes for absent fields, by model type, and for all. */
+enum { MOST_ABSENT = 10 };
+static const fr_config_default absent[][MOST_ABSENT] = {
+    [LLAMA] = {{"max_position_embeddings", "2048"}, {"bos_token_id", "1"}, {"eos_token_id", "2"}},
     [MISTRAL] = {{"max_position_embeddings", "131072"},
                  {"bos_token_id", "1"},
                  {"eos_token_id", "2"},
                  {"sliding_window", "4096"},
-                 {"head_dim", "0"},
                  {"num_key_value_heads", "8"}},
     [QWEN2] = {{"max_position_embeddings", "32768"},
-               {"bos_token_id", "-1"},
-               {"eos_token_id", "-1"},
                {"sliding_window", "4096"},
                {"max_window_layers", "28"},
                {"num_key_value_heads", "32"}},
     [QWEN3] = {{"max_position_embeddings", "32768"},
-               {"eos_token_id", "-1"},
                {"sliding_window", "4096"},
                {"max_window_layers", "28"},
                {"head_dim", "128"},
                {"num_key_value_heads", "32"}},
+    [OLMO2] = {{"max_position_embeddings", "2048"},
+               {"pad_token_id", "1"},
+               {"eos_token_id", "50279"},
+               {"rms_norm_eps", "1e-5"}},
+    [SMOLLM3] = {{"max_position_embeddings", "32768"},
+                 {"pad_token_id", "128004"},
+                 {"bos_token_id", "128000"},
+                 {"eos_token_id", "128001"},
+                 {"num_key_value_heads", "4"},
+                 {"tie_word_embeddings", "true"},
+                 {"rope_theta", "2e6"}},
 };
 static const fr_config_default absent_in_all[] = {
     {"rms_norm_eps", "1e-6"}, {"tie_word_embeddings", "false"}, {"hidden_act", "silu"}};
@@ -154,144 +167,66 @@ static const char *const required[] = {"vocab_size",          "hidden_size",
                                        "intermediate_size",   "num_hidden_layers",
                                        "num_attention_heads", NULL};
 
-/* ---- rotary positions: an object rope_scaling (beside rope_theta), or rope_parameters ---- */
-
-/* Keys of the object and the options that they fill. */
-static const fr_config_default rope_keys[] = {
-    {"rope_type", "rope_type"},
-    {"type", "rope_type"},
-    {"rope_theta", "rope_theta"},
-    {"factor", "rope_factor"},
-    {"low_freq_factor", "rope_low_freq_factor"},
-    {"high_freq_factor", "rope_high_freq_factor"},
-    {"original_max_position_embeddings", "rope_original_context"},
+/* Fields that not every model type has. */
+#define OF(type) (1U << (type))
+static const struct {
+    const char *name;
+    unsigned types;
+} special[] = {
+    {"attention_bias", OF(LLAMA) | OF(QWEN3) | OF(OLMO2) | OF(SMOLLM3)},
+    {"mlp_bias", OF(LLAMA) | OF(SMOLLM3)},
+    {"sliding_window", OF(MISTRAL) | OF(QWEN2) | OF(QWEN3) | OF(SMOLLM3)},
+    {"use_sliding_window", OF(QWEN2) | OF(QWEN3) | OF(SMOLLM3)},
+    {"max_window_layers", OF(QWEN2) | OF(QWEN3)},
+    {"layer_types", OF(QWEN2) | OF(QWEN3) | OF(SMOLLM3)},
+    {"no_rope_layers", OF(SMOLLM3)},
+    {"no_rope_layer_interval", OF(SMOLLM3)},
 };
-enum { ROPE_KEYS = sizeof rope_keys / sizeof rope_keys[0] };
+#undef OF
+enum { SPECIAL = sizeof special / sizeof *special };
 
-/* What a type cannot be without; the peer has no defaults for these either. */
-static fr_status check_rope_keys(const llama_config *c, const json_t *rope, const char *field,
-                                 const char *path, fr_error *error)
+static bool has_field(int model_type, int i)
 {
-    static const char *const needed[] = {"factor", "low_freq_factor", "high_freq_factor"};
-    int count = c->rope.type == FR_ROPE_LLAMA3 ? 3 : c->rope.type == FR_ROPE_LINEAR ? 1 : 0;
-    for (int i = 0; i < count; i++)
-        if (!json_is_number(json_object_get(rope, needed[i])))
-            return fr_fail_at(error, FR_BAD_INPUT, path, 0, "%s: '%s' is missing", field,
-                              needed[i]);
-    return FR_OK;
-}
-
-static fr_status read_rope(llama_config *c, const json_t *rope, const char *field, const char *path,
-                           fr_error *error)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)rope, key, value)
-    {
-        const char *option = NULL;
-        for (int i = 0; i < ROPE_KEYS; i++)
-            if (strcmp(key, rope_keys[i].name) == 0)
-                option = rope_keys[i].value;
-        bool whole = strcmp(key, "partial_rotary_factor") == 0 && json_number_value(value) == 1;
-        if (!option && !whole && !json_is_null(value))
-            return fr_fail_at(error, FR_UNSUPPORTED, path, 0, "%s: '%.64s' is not supported", field,
-                              key);
-        if (option && !json_is_null(value) &&
-            fr_config_set(&fr_model_llama.base.options, c, option, value, path, error) != FR_OK)
-            return fr_error_prefix(error, "%s", field);
-    }
-    return check_rope_keys(c, rope, field, path, error);
-}
-
-/* Take the options of the table that are no fields of config.json out, and put the object in. */
-static fr_status write_rope(const fr_rope_options *rope, json_t *json, fr_error *error)
-{
-    json_t *object = json_object();
-    for (int i = 0; i < ROPE_KEYS; i++) {
-        if (strcmp(rope_keys[i].name, "type") == 0 || strcmp(rope_keys[i].name, "rope_theta") == 0)
-            continue;
-        bool wanted = rope->type == FR_ROPE_LLAMA3 || i < 4; /* linear: type and factor */
-        if (wanted && json_object_set(object, rope_keys[i].name,
-                                      json_object_get(json, rope_keys[i].value)) != 0) {
-            json_decref(object);
-            return fr_fail(error, FR_NO_MEMORY, "cannot write rope_scaling");
-        }
-        json_object_del(json, rope_keys[i].value);
-    }
-    if (rope->type == FR_ROPE_DEFAULT)
-        json_decref(object);
-    else if (json_object_set_new(json, "rope_scaling", object) != 0)
-        return fr_fail(error, FR_NO_MEMORY, "cannot write rope_scaling");
-    return FR_OK;
+    return special[i].types >> model_type & 1;
 }
 
 static fr_status read_config(void *config, const json_t *json, const char *path, fr_error *error)
 {
     llama_config *c = config;
     const fr_option_table *table = &fr_model_llama.base.options;
+    const fr_config_default *own = absent[c->model_type];
+    size_t count = 0;
+    while (count < MOST_ABSENT && own[count].name)
+        count++;
     FR_TRY(fr_config_require(json, required, path, error));
-    FR_TRY(fr_config_fill(table, config, json, absent[c->model_type], 6, error));
     FR_TRY(fr_config_fill(table, config, json, absent_in_all, 3, error));
+    FR_TRY(fr_config_fill(table, config, json, own, count, error));
     if (c->model_type == QWEN2 || c->model_type == QWEN3) {
         if (!c->use_sliding_window)
             c->sliding_window = 0;
         c->use_sliding_window = c->sliding_window > 0;
     }
-    static const char *const ropes[] = {"rope_scaling", "rope_parameters"};
-    for (int i = 0; i < 2; i++) {
-        const json_t *rope = json_object_get(json, ropes[i]);
-        if (rope && !json_is_null(rope) && !json_is_object(rope))
-            return fr_fail_at(error, FR_BAD_INPUT, path, 0, "%s is not an object", ropes[i]);
-        if (json_is_object(rope))
-            FR_TRY(read_rope(c, rope, ropes[i], path, error));
-    }
-    return FR_OK;
+    if (c->model_type == SMOLLM3)
+        c->max_window_layers = 0; /* published folders have it, and it means nothing there */
+    return fr_rope_config_read(&c->rope, json, true, path, error);
 }
 
 static fr_status write_config(const void *config, json_t *json, fr_error *error)
 {
     const llama_config *c = config;
     FR_TRY(fr_config_write_table(&fr_model_llama.base.options, config, json, error));
-    FR_TRY(write_rope(&c->rope, json, error));
+    FR_TRY(fr_rope_config_write(&c->rope, json, error));
+    FR_TRY(fr_config_write_list(json, "no_rope_layers", error));
     if (!c->sliding_window)
         json_object_set_new(json, "sliding_window", json_null());
-    static const char *const windows[] = {"use_sliding_window", "max_window_layers", "layer_types"};
-    for (int i = 0; i < 3; i++) /* empty lists were written as null */
-        if (c->model_type < QWEN2 || (i == 2 && !c->layer_types.count))
-            json_object_del(json, windows[i]);
-    if (c->model_type == LLAMA)
-        json_object_del(json, "sliding_window");
-    if (c->model_type != LLAMA && c->model_type != QWEN3)
-        json_object_del(json, "attention_bias");
-    if (c->model_type != LLAMA)
-        json_object_del(json, "mlp_bias");
+    for (int i = 0; i < SPECIAL; i++)
+        if (!has_field(c->model_type, i))
+            json_object_del(json, special[i].name);
+    if (!c->layer_types.count) /* was written as null */
+        json_object_del(json, "layer_types");
+    if (c->classifier_dropout == 0.1) /* what everybody takes for it */
+        json_object_del(json, "classifier_dropout");
     return FR_OK;
-}
-
-/* ---- layers ---- */
-
-typedef struct llama {
-    fr_parameter *embedding;
-    fr_norm_layer norm;
-    fr_tensor *inverse_frequency; /* (D/2) */
-    fr_decoder_layer *layers;
-} llama;
-
-/* ---- forward ---- */
-
-static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
-{
-    const llama *own = model->own;
-    const llama_config *c = model->config;
-    fr_step step = {.positions = batch->positions, .segments = batch->segments, .cache = cache};
-    if (fr_refuse_attention_dropout(tape, c->attention_dropout, "attention_dropout") ||
-        (cache && !fr_cache_begin(cache, tape, batch, &step.positions)))
-        return NULL;
-    fr_tensor *x = fr_embedding(tape, own->embedding->value, batch->ids);
-    x = fr_tap(tape, x, "embeddings");
-    for (int64_t i = 0; i < model->layers; i++)
-        x = fr_decoder_layer_apply(&own->layers[i], tape, x, &step, model->recompute);
-    return fr_tap(tape, fr_norm_apply(&own->norm, tape, x), "final_norm");
 }
 
 /* ---- building ---- */
@@ -301,23 +236,49 @@ static fr_status refuse(fr_error *error, const llama_config *c, const char *what
     return fr_fail(error, FR_BAD_INPUT, "model %s: %s", type_names[c->model_type], what);
 }
 
+static bool says_something(const llama_config *c, const char *name)
+{
+    const fr_option *option = fr_option_find(&fr_model_llama.base.options, name);
+    const void *field = (const char *)c + option->offset;
+    switch (option->type) {
+    case FR_OPTION_BOOL:
+        return *(const bool *)field;
+    case FR_OPTION_INT:
+        return *(const int64_t *)field != 0;
+    case FR_OPTION_FLOATS:
+        return ((const fr_floats *)field)->count > 0;
+    default:
+        return ((const fr_strings *)field)->count > 0;
+    }
+}
+
+static fr_status refuse_field(const llama_config *c, int i, fr_error *error)
+{
+    fr_buffer types = {0};
+    for (int type = 0; type_names[type]; type++)
+        if (has_field(type, i))
+            fr_buffer_printf(&types, "%s%s", types.size ? ", " : "", type_names[type]);
+    fr_fail(error, FR_BAD_INPUT, "model %s has no %s; it is of %s", type_names[c->model_type],
+            special[i].name, types.failed ? "others" : types.data);
+    fr_buffer_free(&types);
+    return FR_BAD_INPUT;
+}
+
 /* What a model type has not: such a folder would mean something else to others. */
 static fr_status check_type(const llama_config *c, fr_error *error)
 {
-    bool qwen = c->model_type == QWEN2 || c->model_type == QWEN3;
-    if (c->attention_bias && c->model_type != LLAMA && c->model_type != QWEN3)
-        return refuse(error, c, "attention_bias is of llama and qwen3 alone");
-    if (c->mlp_bias && c->model_type != LLAMA)
-        return refuse(error, c, "mlp_bias is of llama alone");
-    if (c->sliding_window && c->model_type == LLAMA)
-        return refuse(error, c, "there is no sliding_window; take model_type mistral");
-    if (!qwen && (c->use_sliding_window || c->max_window_layers || c->layer_types.count))
-        return refuse(error, c,
-                      "use_sliding_window, max_window_layers and layer_types are of qwen2 and "
-                      "qwen3 alone");
-    if (qwen && c->use_sliding_window != (c->sliding_window > 0))
+    for (int i = 0; i < SPECIAL; i++)
+        if (!has_field(c->model_type, i) && says_something(c, special[i].name))
+            return refuse_field(c, i, error);
+    if ((c->model_type == QWEN2 || c->model_type == QWEN3) &&
+        c->use_sliding_window != (c->sliding_window > 0))
         return refuse(error, c, "use_sliding_window and sliding_window need each other");
     return FR_OK;
+}
+
+static bool has_rope(const llama_config *c, int64_t i)
+{
+    return c->model_type != SMOLLM3 || c->no_rope_layers.items[i] != 0;
 }
 
 /* Does layer i have the window? Fills nothing in. */
@@ -325,7 +286,31 @@ static bool has_window(const llama_config *c, int64_t i)
 {
     if (c->layer_types.count)
         return strcmp(c->layer_types.items[i], "sliding_attention") == 0;
+    if (c->model_type == SMOLLM3)
+        return c->use_sliding_window && c->sliding_window > 0 && !has_rope(c, i);
     return c->sliding_window > 0 && i >= c->max_window_layers;
+}
+
+/* smollm3: which layers have rotary positions. */
+static fr_status settle_rope_layers(llama_config *c, fr_error *error)
+{
+    size_t layers = (size_t)c->num_hidden_layers;
+    if (c->model_type != SMOLLM3)
+        return FR_OK;
+    if (!c->no_rope_layer_interval)
+        c->no_rope_layer_interval = 4;
+    if (c->no_rope_layers.count)
+        return c->no_rope_layers.count >= layers
+                   ? FR_OK
+                   : refuse(error, c, "no_rope_layers must name every layer");
+    c->no_rope_layers.items =
+        fr_alloc_array(layers, sizeof *c->no_rope_layers.items, FR_MEMORY_OTHER);
+    if (!c->no_rope_layers.items)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for a model");
+    c->no_rope_layers.count = layers;
+    for (size_t i = 0; i < layers; i++)
+        c->no_rope_layers.items[i] = (i + 1) % (size_t)c->no_rope_layer_interval != 0;
+    return FR_OK;
 }
 
 static fr_status check_layer_types(const llama_config *c, fr_error *error)
@@ -342,17 +327,6 @@ static fr_status check_layer_types(const llama_config *c, fr_error *error)
         if (sliding && !c->sliding_window)
             return refuse(error, c, "layer_types has sliding_attention without a sliding_window");
     }
-    return FR_OK;
-}
-
-static fr_status check_rope(const llama_config *c, fr_error *error)
-{
-    if (c->rope.type != FR_ROPE_LLAMA3)
-        return FR_OK;
-    if (!c->rope.original_context)
-        return refuse(error, c, "rope type llama3 needs the original context");
-    if (c->rope.low_frequency >= c->rope.high_frequency)
-        return refuse(error, c, "rope: the low frequency factor is not below the high one");
     return FR_OK;
 }
 
@@ -374,12 +348,12 @@ static fr_status settle(llama_config *c, fr_error *error)
     if (c->head_dim % 2)
         return refuse(error, c, "head_dim must be even for rotary positions");
     FR_TRY(check_type(c, error));
-    FR_TRY(check_rope(c, error));
+    FR_TRY(settle_rope_layers(c, error));
     return check_layer_types(c, error);
 }
 
 static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_config *c,
-                            const llama *own)
+                            const fr_decoder *own)
 {
     int64_t queries = c->num_attention_heads * c->head_dim,
             keys = c->num_key_value_heads * c->head_dim;
@@ -396,7 +370,11 @@ static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_co
         fr_builder_norm(b, &a->query_norm, "self_attn.q_norm", c->head_dim, FR_AXIS_HEAD_DIM);
         fr_builder_norm(b, &a->key_norm, "self_attn.k_norm", c->head_dim, FR_AXIS_HEAD_DIM);
     }
-    a->inverse_frequency = own->inverse_frequency;
+    if (c->model_type == OLMO2) {
+        fr_builder_norm(b, &a->query_norm, "self_attn.q_norm", queries, FR_AXIS_HEADS);
+        fr_builder_norm(b, &a->key_norm, "self_attn.k_norm", keys, FR_AXIS_KV_HEADS);
+    }
+    a->rotary = has_rope(c, b->layer) ? &own->rotary : NULL;
     a->heads = c->num_attention_heads;
     a->kv_heads = c->num_key_value_heads;
     a->head_dim = c->head_dim;
@@ -404,12 +382,16 @@ static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_co
 }
 
 static void build_layer(fr_builder *b, fr_decoder_layer *layer, const llama_config *c,
-                        const llama *own)
+                        const fr_decoder *own)
 {
-    fr_builder_norm(b, &layer->attention_norm, "input_layernorm", c->hidden_size, FR_AXIS_HIDDEN);
-    build_attention(b, &layer->attention, c, own);
-    fr_builder_norm(b, &layer->feed_forward_norm, "post_attention_layernorm", c->hidden_size,
+    bool behind = c->model_type == OLMO2;
+    fr_builder_norm(b, behind ? &layer->attention_post_norm : &layer->attention_norm,
+                    behind ? "post_attention_layernorm" : "input_layernorm", c->hidden_size,
                     FR_AXIS_HIDDEN);
+    build_attention(b, &layer->attention, c, own);
+    fr_builder_norm(b, behind ? &layer->feed_forward_post_norm : &layer->feed_forward_norm,
+                    behind ? "post_feedforward_layernorm" : "post_attention_layernorm",
+                    c->hidden_size, FR_AXIS_HIDDEN);
     fr_feed_forward_layer *f = &layer->feed_forward;
     f->gate = fr_builder_linear(b, "mlp.gate_proj", c->intermediate_size, FR_AXIS_FFN,
                                 c->hidden_size, FR_AXIS_HIDDEN, c->mlp_bias, false);
@@ -440,19 +422,15 @@ static fr_status build(fr_model *model, fr_error *error)
     llama_config *c = model->config;
     FR_TRY(settle(c, error));
     describe(model, c);
-    llama *own = model->own = fr_alloc(sizeof *own, FR_MEMORY_OTHER);
-    if (!own ||
-        !(own->layers =
-              fr_alloc_array((size_t)c->num_hidden_layers, sizeof *own->layers, FR_MEMORY_OTHER)) ||
-        !(own->inverse_frequency = fr_rope_frequencies(c->head_dim, &c->rope)))
-        return fr_fail(error, FR_NO_MEMORY, "no memory for a model");
-    const int64_t table[] = {c->vocab_size, c->hidden_size};
-    const fr_axis axes[] = {FR_AXIS_VOCAB, FR_AXIS_HIDDEN};
-    float std = (float)c->initializer_range;
-    own->embedding = fr_model_add_parameter(model, "model.embed_tokens.weight", 2, table, axes,
-                                            false, std, error);
-    if (!own->embedding)
+    fr_decoder *own =
+        fr_decoder_create(model, "model.embed_tokens.weight", c->initializer_range, error);
+    if (!own)
         return error->status;
+    own->padding = c->pad_token_id;
+    own->attention_dropout = c->attention_dropout;
+    own->attention_dropout_name = "attention_dropout";
+    FR_TRY(
+        fr_rotary_create(&own->rotary, &c->rope, c->head_dim, c->max_position_embeddings, error));
     fr_builder b = {.model = model,
                     .prefix = "model.layers.",
                     .std = c->initializer_range,
@@ -463,23 +441,10 @@ static fr_status build(fr_model *model, fr_error *error)
     FR_TRY(b.status);
     FR_TRY(fr_norm_declare(&own->norm, model, "model.norm", c->hidden_size, FR_AXIS_HIDDEN, false,
                            c->rms_norm_eps, error));
-    if (model->head.task == FR_TASK_NONE)
-        return FR_OK;
-    /* The output matrix is no `matrix`: Muon and decay leave it to the embedding's rule, tied or not. */
-    model->output = c->tie_word_embeddings ? own->embedding
-                                           : fr_model_add_parameter(model, "lm_head.weight", 2,
-                                                                    table, axes, false, std, error);
-    return model->output ? FR_OK : error->status;
-}
-
-static void destroy(fr_model *model)
-{
-    llama *own = model->own;
-    if (!own)
-        return;
-    fr_tensor_free(own->inverse_frequency);
-    fr_free(own->layers);
-    fr_free(own);
+    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "lm_head.weight",
+                            .dropout = c->classifier_dropout,
+                            .std = c->initializer_range};
+    return fr_decoder_declare_head(model, &head, error);
 }
 
 /* ---- descriptor ---- */
@@ -490,13 +455,15 @@ static bool ignores_tensor(const char *name)
 }
 
 static const fr_tied_name tied[] = {{"lm_head.weight", "model.embed_tokens.weight"}, {0}};
-static const char *const extra_fields[] = {"rope_scaling", "rope_parameters", NULL};
+static const char *const extra_fields[] = {FR_ROPE_FIELDS, NULL};
 static const char *const ignored_fields[] = {"pretraining_tp", "is_llama_config", NULL};
 
 const fr_model_kind fr_model_llama = {
     .base = {"llama",
-             "decoder with rotary positions and gated feed-forward: LLaMA, Mistral, Qwen2, Qwen3",
-             "arXiv 2302.13971, 2310.06825, 2407.10671, 2505.09388",
+             "decoder with rotary positions and gated feed-forward: LLaMA, Mistral, Qwen2, Qwen3, "
+             "OLMo 2, "
+             "SmolLM3",
+             "arXiv 2302.13971, 2310.06825, 2407.10671, 2505.09388, 2501.00656",
              {"model.llama", options, sizeof options / sizeof options[0], sizeof(llama_config),
               defaults}},
     .model_types = type_names,
@@ -506,8 +473,9 @@ const fr_model_kind fr_model_llama = {
     .read_config = read_config,
     .write_config = write_config,
     .build = build,
-    .hidden = hidden,
-    .destroy = destroy,
+    .hidden = fr_decoder_hidden,
+    .outputs = fr_decoder_outputs,
+    .destroy = fr_decoder_destroy,
     .prefix = "model.",
     .ignores_tensor = ignores_tensor,
     .tied = tied,

@@ -65,6 +65,8 @@ fr_status fr_config_keep(json_t **kept, const fr_model_kind *kind, const json_t 
    null. */
 fr_status fr_config_write_table(const fr_option_table *table, const void *config, json_t *json,
                                 fr_error *error);
+/* A list of numbers that fr_config_write_table put there as a number, for it is a list of one, becomes a list. */
+fr_status fr_config_write_list(json_t *json, const char *name, fr_error *error);
 /* A deep copy; NULL: no memory. */
 void *fr_config_copy(const fr_option_table *table, const void *config);
 

@@ -6,7 +6,7 @@
    the tensors that a step may have. */
 #include "nn/nn.h"
 
-enum { HAS_POSITIONS = 1, HAS_SEGMENTS = 2 };
+enum { HAS_POSITIONS = 1, HAS_SEGMENTS = 2, HAS_FREQUENCIES = 4 };
 
 fr_tensor *fr_layer_tap(fr_tape *tape, fr_tensor *value, const char *tower, int index,
                         const char *name)
@@ -21,13 +21,21 @@ void fr_decoder_layer_number(fr_decoder_layer *layer, int index)
         layer->calls[given] = (fr_decoder_call){layer, given};
 }
 
+/* A norm that may not be there. */
+static fr_tensor *norm(const fr_norm_layer *layer, fr_tape *tape, fr_tensor *x)
+{
+    return layer->weight ? fr_norm_apply(layer, tape, x) : x;
+}
+
 static fr_tensor *apply(const fr_decoder_layer *layer, fr_tape *tape, fr_tensor *x,
                         const fr_step *step)
 {
-    fr_tensor *normed = fr_norm_apply(&layer->attention_norm, tape, x);
-    x = fr_add(tape, x, fr_attention_apply(&layer->attention, tape, normed, step));
-    normed = fr_norm_apply(&layer->feed_forward_norm, tape, x);
-    x = fr_add(tape, x, fr_feed_forward_apply(&layer->feed_forward, tape, normed));
+    fr_tensor *part = norm(&layer->attention_norm, tape, x);
+    part = fr_attention_apply(&layer->attention, tape, part, step);
+    fr_tensor *middle = fr_add(tape, x, norm(&layer->attention_post_norm, tape, part));
+    part = norm(&layer->feed_forward_norm, tape, layer->parallel ? x : middle);
+    part = fr_feed_forward_apply(&layer->feed_forward, tape, part);
+    x = fr_add(tape, middle, norm(&layer->feed_forward_post_norm, tape, part));
     return fr_layer_tap(tape, x, layer->attention.tower, layer->attention.index, "out");
 }
 
@@ -39,7 +47,9 @@ static fr_tensor *apply_again(fr_tape *tape, fr_tensor *const *inputs, int count
     if (call->given & HAS_POSITIONS && next < count)
         step.positions = inputs[next++];
     if (call->given & HAS_SEGMENTS && next < count)
-        step.segments = inputs[next];
+        step.segments = inputs[next++];
+    if (call->given & HAS_FREQUENCIES && next < count)
+        step.frequencies = inputs[next];
     return apply(call->layer, tape, inputs[0], &step);
 }
 
@@ -48,7 +58,7 @@ fr_tensor *fr_decoder_layer_apply(fr_decoder_layer *layer, fr_tape *tape, fr_ten
 {
     if (!recompute || step->cache)
         return apply(layer, tape, x, step);
-    fr_tensor *inputs[3] = {x};
+    fr_tensor *inputs[4] = {x};
     int count = 1, given = 0;
     if (step->positions) {
         inputs[count++] = step->positions;
@@ -57,6 +67,10 @@ fr_tensor *fr_decoder_layer_apply(fr_decoder_layer *layer, fr_tape *tape, fr_ten
     if (step->segments) {
         inputs[count++] = step->segments;
         given |= HAS_SEGMENTS;
+    }
+    if (step->frequencies) {
+        inputs[count++] = step->frequencies;
+        given |= HAS_FREQUENCIES;
     }
     return fr_recompute(tape, apply_again, inputs, count, &layer->calls[given]);
 }

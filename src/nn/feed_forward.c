@@ -37,18 +37,30 @@ fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation)
     return fr_gelu_tanh(tape, x); /* five names of one function */
 }
 
+/* x (..., C) -> f(gate x) * up x, or f(up x): (..., F) */
+static fr_tensor *widen(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x)
+{
+    fr_tensor *gate = NULL, *up;
+    if (layer->fused) {
+        fr_tensor *both = fr_linear_layer_apply(layer->fused, tape, x);
+        int axis = both ? both->rank - 1 : 0;
+        int64_t width = layer->fused->weight->out / 2;
+        gate = fr_slice(tape, both, axis, 0, width);
+        up = fr_slice(tape, both, axis, width, 2 * width);
+    } else {
+        up = fr_linear_layer_apply(layer->up, tape, x);
+        if (!layer->gate)
+            return fr_activate(tape, up, layer->activation);
+        gate = fr_linear_layer_apply(layer->gate, tape, x);
+    }
+    return layer->activation == FR_ACTIVATION_SILU
+               ? fr_swiglu(tape, gate, up)
+               : fr_multiply(tape, fr_activate(tape, gate, layer->activation), up);
+}
+
 fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x)
 {
-    fr_tensor *inner = fr_linear_layer_apply(layer->up, tape, x);
-    if (layer->gate) {
-        fr_tensor *gate = fr_linear_layer_apply(layer->gate, tape, x);
-        inner = layer->activation == FR_ACTIVATION_SILU
-                    ? fr_swiglu(tape, gate, inner)
-                    : fr_multiply(tape, fr_activate(tape, gate, layer->activation), inner);
-    } else {
-        inner = fr_activate(tape, inner, layer->activation);
-    }
-    fr_tensor *out = fr_linear_layer_apply(layer->down, tape, inner);
+    fr_tensor *out = fr_linear_layer_apply(layer->down, tape, widen(layer, tape, x));
     out = fr_layer_tap(tape, out, layer->tower, layer->index, "feed_forward.out");
     return fr_dropout(tape, out, layer->dropout);
 }

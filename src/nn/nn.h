@@ -13,11 +13,14 @@ typedef struct fr_norm_layer {
     fr_parameter *weight;
     fr_parameter *bias; /* NULL: root mean square norm; else layer norm */
     float eps;
+    bool from_one; /* the weight w stands for 1 + w (Gemma) */
 } fr_norm_layer;
 
 /* Declare NAME.weight (ones) and, with `bias`, NAME.bias (zeros) over an axis of `width`. */
 fr_status fr_norm_declare(fr_norm_layer *layer, fr_model *model, const char *name, int64_t width,
                           fr_axis axis, bool bias, double eps, fr_error *error);
+/* The weight of a norm just declared stands for 1 + w, and begins at zero. */
+void fr_norm_count_from_one(fr_norm_layer *layer);
 /* x (..., width) -> the same shape. */
 fr_tensor *fr_norm_apply(const fr_norm_layer *layer, fr_tape *tape, fr_tensor *x);
 
@@ -28,19 +31,47 @@ void fr_linear_layer_destroy(fr_linear_layer *layer);
 
 /* ---- positions ---- */
 
-typedef enum fr_rope_type { FR_ROPE_DEFAULT, FR_ROPE_LINEAR, FR_ROPE_LLAMA3 } fr_rope_type;
+typedef enum fr_rope_type {
+    FR_ROPE_DEFAULT,
+    FR_ROPE_LINEAR,
+    FR_ROPE_DYNAMIC,
+    FR_ROPE_YARN,
+    FR_ROPE_LONGROPE,
+    FR_ROPE_LLAMA3
+} fr_rope_type;
 /* Hugging Face's names in the order of fr_rope_type, NULL-terminated: choices of an option. */
 extern const char *const fr_rope_type_names[];
 typedef struct fr_rope_options {
     double theta;
-    int type;                             /* fr_rope_type */
-    double factor;                        /* linear, llama3 */
+    int type;      /* fr_rope_type */
+    double part;   /* of a head's D that turns */
+    double factor; /* all but default; 0 for yarn and longrope: context / original context */
     double low_frequency, high_frequency; /* llama3: waves per original context, low < high */
-    int64_t original_context;             /* llama3: positions */
+    int64_t original_context;             /* llama3, yarn, longrope; 0: the context */
+    double attention_factor;     /* yarn, longrope: of what was turned; -1: follows from factor */
+    double beta_fast, beta_slow; /* yarn: waves per original context */
+    double mscale, mscale_all;   /* yarn: how the attention factor follows; 0: by factor alone */
+    bool truncate;               /* yarn: the ramp begins and ends at whole pairs */
+    fr_floats short_factor, long_factor; /* longrope: R/2 divisors of frequencies each */
 } fr_rope_options;
-/* Inverse frequencies of the rotary embedding, (D/2) f32, freed with fr_tensor_free. NULL: no
-   memory. */
-fr_tensor *fr_rope_frequencies(int64_t head_dim, const fr_rope_options *options);
+/* R, the numbers of a head that turn: even, at most head_dim where the options are right. */
+int64_t fr_rope_width(const fr_rope_options *options, int64_t head_dim);
+/* Are the options a rule for heads of that width? */
+fr_status fr_rope_check(const fr_rope_options *options, int64_t head_dim, int64_t context,
+                        fr_error *error);
+
+/* The tables that the options give. */
+typedef struct fr_rotary {
+    fr_rope_options options; /* its lists belong to the configuration, which lives longer */
+    int64_t head_dim, context;
+    fr_tensor *frequencies; /* (R/2) inverse frequencies; NULL: nothing turns */
+    float scaling;          /* of what was turned */
+    bool by_length;         /* frequencies follow the length of what is read: see fr_step */
+} fr_rotary;
+/* `context`: positions that the model is made for. Freed with fr_rotary_free. */
+fr_status fr_rotary_create(fr_rotary *rotary, const fr_rope_options *options, int64_t head_dim,
+                           int64_t context, fr_error *error);
+void fr_rotary_free(fr_rotary *rotary);
 
 /* ---- taps ---- */
 
@@ -53,18 +84,23 @@ fr_tensor *fr_layer_tap(fr_tape *tape, fr_tensor *value, const char *tower, int 
 
 /* What a layer must know of the call besides its input. */
 typedef struct fr_step {
-    fr_tensor *positions; /* (B, T) i32, or NULL: 0..T-1 */
-    fr_tensor *segments;  /* (B, T) i32, or NULL */
-    fr_cache *cache;      /* opened by fr_cache_begin, or NULL */
-    fr_tensor *lengths;   /* (B) i32: keys of a row that exist, the rest is padding; or NULL */
+    fr_tensor *positions;   /* (B, T) i32, or NULL: 0..T-1 */
+    fr_tensor *segments;    /* (B, T) i32, or NULL */
+    fr_cache *cache;        /* opened by fr_cache_begin, or NULL */
+    fr_tensor *lengths;     /* (B) i32: keys of a row that exist, the rest is padding; or NULL */
+    fr_tensor *frequencies; /* (R/2), with a cache (B, R/2), for a rotary by_length; else NULL */
 } fr_step;
+/* Fill step->frequencies for what is being read: T columns, at the step's positions or behind what the cache holds.
+   False with the tape's error set. */
+bool fr_rotary_begin(const fr_rotary *rotary, fr_tape *tape, fr_step *step, int64_t columns);
 
 typedef struct fr_attention_layer {
     fr_linear_layer *query, *key, *value; /* C -> H*D, Hkv*D, Hkv*D */
     fr_linear_layer *fused;               /* instead of the three: C -> (H + 2 Hkv) * D */
-    fr_linear_layer *out;                 /* H*D -> C */
-    fr_norm_layer query_norm, key_norm;   /* over each head's D; weight NULL: none */
-    const fr_tensor *inverse_frequency;   /* rotary positions; NULL: none */
+    bool fused_by_head;   /* fused gives q, k, v of one head after the other (H = Hkv) */
+    fr_linear_layer *out; /* H*D -> C */
+    fr_norm_layer query_norm, key_norm; /* over each head's D, or over all; weight NULL: none */
+    const fr_rotary *rotary;            /* NULL: none */
     int64_t heads, kv_heads, head_dim;
     float scale;        /* of the scores; 0: 1 / sqrt(D) */
     int window;         /* 0: no limit */
@@ -103,6 +139,7 @@ fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation);
 typedef struct fr_feed_forward_layer {
     fr_linear_layer *up, *down; /* C -> F -> C */
     fr_linear_layer *gate;      /* C -> F; NULL: down(f(up x)), else down(f(gate x) * up x) */
+    fr_linear_layer *fused;     /* instead of gate and up: C -> 2F, gate before up; or NULL */
     fr_activation activation;
     float dropout; /* of the result */
     int index;
@@ -114,15 +151,18 @@ fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *ta
 
 /* ---- a decoder's layer ---- */
 
-enum { FR_DECODER_CALLS = 4 };
+enum { FR_DECODER_CALLS = 8 };
 typedef struct fr_decoder_call {
     const struct fr_decoder_layer *layer;
     int given; /* which of the step's tensors there are */
 } fr_decoder_call;
 
-/* h = x + attention(norm(x)), y = h + feed_forward(norm(h)): norms stand before what they feed. */
+/* h = x + post(attention(norm(x))), y = h + post'(feed_forward(norm'(h))); parallel:
+   y = x + post(attention(norm(x))) + post'(feed_forward(norm'(x))). Norms whose weight is NULL are left out. */
 typedef struct fr_decoder_layer {
     fr_norm_layer attention_norm, feed_forward_norm;
+    fr_norm_layer attention_post_norm, feed_forward_post_norm;
+    bool parallel;
     fr_attention_layer attention;
     fr_feed_forward_layer feed_forward;
     fr_decoder_call calls[FR_DECODER_CALLS]; /* filled by fr_decoder_layer_number */

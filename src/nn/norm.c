@@ -21,9 +21,19 @@ fr_status fr_norm_declare(fr_norm_layer *layer, fr_model *model, const char *nam
     return FR_OK;
 }
 
+void fr_norm_count_from_one(fr_norm_layer *layer)
+{
+    layer->from_one = true;
+    layer->weight->init_std = 0;
+}
+
 fr_tensor *fr_norm_apply(const fr_norm_layer *layer, fr_tape *tape, fr_tensor *x)
 {
     if (layer->bias)
         return fr_layer_norm(tape, x, layer->weight->value, layer->bias->value, layer->eps);
-    return fr_rms_norm(tape, x, layer->weight->value, layer->eps);
+    fr_tensor *weight = layer->weight->value;
+    if (layer->from_one)
+        weight = fr_add(tape, weight,
+                        fr_tape_input(tape, FR_F32, 1, (const int64_t[]){1}, (const float[]){1}));
+    return fr_rms_norm(tape, x, weight, layer->eps);
 }

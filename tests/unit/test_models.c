@@ -259,8 +259,13 @@ static void test_recipes_that_make_no_model_are_refused_with_the_reason(void **s
         {LLAMA_RECIPE ", model_type: qwen3, layer_types: [full_attention, linear_attention]",
          "linear_attention"},
         {LLAMA_RECIPE ", hidden_act: mish", "hidden_act"},
-        {LLAMA_RECIPE ", rope_type: llama3", "original context"},
-        {LLAMA_RECIPE ", rope_type: yarn", "rope_type"},
+        {LLAMA_RECIPE ", model_type: olmo2, no_rope_layers: [1, 0]", "smollm3"},
+        {LLAMA_RECIPE ", model_type: smollm3, no_rope_layers: [1]", "every layer"},
+        {LLAMA_RECIPE ", rope_type: llama3", "factor is missing"},
+        {LLAMA_RECIPE ", rope_type: su", "rope_type"},
+        {LLAMA_RECIPE ", rope_type: longrope, rope_short_factor: [1, 1], rope_long_factor: [1]",
+         "long_factor has 1 numbers, expected 2"},
+        {LLAMA_RECIPE ", rope_type: dynamic, rope_factor: 2, head_dim: 2", "more than one pair"},
         {"kind: gpt2, vocab_size: 9, n_head: 3", "does not divide"},
         {"kind: gpt2, vocab_size: 9, resid_pdrop: 1", "resid_pdrop"},
     };
@@ -388,11 +393,14 @@ static void test_configurations_that_are_not_supported_are_refused_by_name(void 
         {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"quantization_config\":{\"bits\":4}}",
          "quantization_config"},
         {"{\"model_type\":\"llama\"," SMALL_LLAMA
-         ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}",
-         "yarn"},
+         ",\"rope_scaling\":{\"rope_type\":\"proportional\",\"factor\":4}}",
+         "rope_scaling: "},
         {"{\"model_type\":\"llama\"," SMALL_LLAMA
          ",\"rope_parameters\":{\"rope_type\":\"dynamic\"}}",
-         "dynamic"},
+         "rope_parameters: 'factor' is missing"},
+        {"{\"model_type\":\"llama\"," SMALL_LLAMA
+         ",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}}",
+         "full_attention"},
         {"{\"model_type\":\"llama\"," SMALL_LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}",
          "rope_scaling: 'factor' is missing"},
         {"{\"model_type\":\"llama\"," SMALL_LLAMA
@@ -815,8 +823,8 @@ static void gradients_of(const char *recipe, bool recompute, float *out)
                       .segments = fr_tape_input(tape, FR_I32, 2, shape, segments),
                       .targets = ids_of(tape, 2, 6)};
     fr_tensor *hidden = fr_model_hidden(model, tape, &batch, NULL);
-    fr_tensor *loss = fr_linear_cross_entropy(tape, hidden, model->output->value, NULL, batch.targets,
-                                              NULL, 0.1f, NULL);
+    fr_tensor *loss = fr_linear_cross_entropy(tape, hidden, model->output->value, NULL,
+                                              batch.targets, NULL, 0.1f, NULL);
     fr_error error = {0};
     must(fr_tape_backward(tape, loss, 1, &error), &error);
     for (size_t i = 0; i < model->parameter_count; i++) {
