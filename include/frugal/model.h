@@ -101,9 +101,10 @@ typedef enum fr_task {
     FR_TASK_QUESTION_ANSWERING,
     FR_TASK_REPLACED_TOKEN, /* ELECTRA's discriminator */
     FR_TASK_IMAGE_CLASSIFICATION,
-    FR_TASK_CONTRASTIVE,   /* two towers */
+    FR_TASK_CONTRASTIVE, /* two towers, or one of them with its projection into their common space */
     FR_TASK_NEXT_SENTENCE, /* BERT: does the second text follow the first? */
-    FR_TASK_PRETRAINING    /* BERT: masked words and the next sentence */
+    FR_TASK_PRETRAINING,   /* BERT: masked words and the next sentence */
+    FR_TASK_DISTILLED_CLASSIFICATION /* of images, with a second classifier for what a teacher says */
 } fr_task;
 /* Names in the order of fr_task, NULL-terminated: "none", "causal_lm", ...: choices of an option. */
 extern const char *const fr_task_names[];
@@ -159,10 +160,10 @@ typedef struct fr_model_kind {
     const char *const
         *ignored_fields; /* fields that do not change the result (besides those of every model) */
     /* Finish `config` from config.json, whose fields of the table were read already: defaults by model_type, the extra fields,
-       refusal by name of what is not supported. Fields that no list names are refused before. */
+       refusal by name of what is not supported. Fields that no list names are refused before. NULL: the table tells all. */
     fr_status (*read_config)(void *config, const struct json_t *json, const char *path,
                              fr_error *error);
-    /* Write the fields into a config.json object. */
+    /* Write the fields into a config.json object that has its model_type. NULL: those of the table. */
     fr_status (*write_config)(const void *config, struct json_t *json, fr_error *error);
     /* Check the configuration and declare the parameters with fr_model_add_parameter and fr_model_add_linear; model->head says
        which head to declare. */

@@ -151,13 +151,15 @@ static bool item_text(const json_t *value, bool number, fr_buffer *text)
 /* A list; a number alone is a list of one. */
 static bool list_text(const json_t *value, bool numbers, fr_buffer *text)
 {
-    if (!json_is_array(value))
-        return numbers && item_text(value, true, text);
+    bool list = json_is_array(value);
+    size_t count = list ? json_array_size(value) : 1;
+    if (!list && !numbers)
+        return false;
     fr_buffer_text(text, "[");
-    for (size_t i = 0; i < json_array_size(value); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (i)
             fr_buffer_text(text, ", ");
-        if (!item_text(json_array_get(value, i), numbers, text))
+        if (!item_text(list ? json_array_get(value, i) : value, numbers, text))
             return false;
     }
     fr_buffer_text(text, "]");
@@ -204,7 +206,7 @@ static fr_status read_table(const fr_model_kind *kind, void *config, const json_
         if (value && !json_is_null(value))
             FR_TRY(read_field(table, &table->options[i], config, value, path, error));
     }
-    return kind->read_config(config, json, path, error);
+    return kind->read_config ? kind->read_config(config, json, path, error) : FR_OK;
 }
 
 fr_status fr_config_from_json(void **config, const fr_model_kind *kind, const json_t *json,
@@ -352,6 +354,16 @@ fr_status fr_config_write_list(json_t *json, const char *name, fr_error *error)
     return json_object_set_new(json, name, json_pack("[O]", value)) == 0
                ? FR_OK
                : fr_fail(error, FR_NO_MEMORY, "cannot write field '%s' of a configuration", name);
+}
+
+fr_status fr_config_write(const fr_model_kind *kind, const void *config, json_t *json,
+                          fr_error *error)
+{
+    if (json_object_set_new(json, "model_type", json_string(fr_config_model_type(kind, config))) !=
+        0)
+        return fr_fail(error, FR_NO_MEMORY, "cannot write a configuration");
+    return kind->write_config ? kind->write_config(config, json, error)
+                              : fr_config_write_table(&kind->base.options, config, json, error);
 }
 
 void *fr_config_copy(const fr_option_table *table, const void *config)

@@ -18,6 +18,7 @@ const char *const fr_task_names[] = {"none",
                                      "contrastive",
                                      "next_sentence",
                                      "pretraining",
+                                     "distilled_classification",
                                      NULL};
 const char *const fr_problem_names[] = {"single_label_classification", "regression",
                                         "multi_label_classification", NULL};
@@ -70,7 +71,7 @@ const char *fr_config_model_type(const fr_model_kind *kind, const void *config)
 static bool has_labels(fr_task task)
 {
     return task == FR_TASK_SEQUENCE_CLASSIFICATION || task == FR_TASK_TOKEN_CLASSIFICATION ||
-           task == FR_TASK_IMAGE_CLASSIFICATION;
+           task == FR_TASK_IMAGE_CLASSIFICATION || task == FR_TASK_DISTILLED_CLASSIFICATION;
 }
 
 void fr_model_head_free(fr_model_head *head)

@@ -11,6 +11,8 @@ static const fr_kind *const kinds[] = {&fr_model_gpt2.base,
                                        &fr_model_roberta.base,
                                        &fr_model_electra.base,
                                        &fr_model_distilbert.base,
+                                       &fr_model_vit.base,
+                                       &fr_model_deit.base,
                                        NULL};
 const fr_registry fr_models = {"model", "architecture families", kinds};
 
@@ -373,12 +375,14 @@ fr_status fr_model_config_read(const fr_section *section, const fr_model_kind **
     return status;
 }
 
-/* The integer field `name` of a configuration, which every kind has under that name. */
+/* The integer field `name` of a configuration or of a section of it; NULL: it has none. */
 static int64_t *integer(const fr_option_table *table, void *config, const char *name)
 {
-    for (size_t i = 0; i < table->count; i++)
-        if (strcmp(table->options[i].name, name) == 0)
+    for (size_t i = 0; i < table->count; i++) {
+        const char *own = table->options[i].name, *dot = strrchr(own, '.');
+        if (strcmp(dot ? dot + 1 : own, name) == 0)
             return (int64_t *)((char *)config + table->options[i].offset);
+    }
     return NULL;
 }
 
@@ -386,6 +390,8 @@ static fr_status fill_from_tokenizer(const fr_option_table *table, void *config,
                                      int64_t end_of_text, fr_error *error)
 {
     int64_t *size = integer(table, config, "vocab_size");
+    if (!size)
+        return FR_OK; /* a model of images alone */
     if (*size == 0)
         *size = vocabulary;
     if (*size < vocabulary)
@@ -395,7 +401,7 @@ static fr_status fill_from_tokenizer(const fr_option_table *table, void *config,
     const char *const names[] = {"bos_token_id", "eos_token_id"};
     for (int i = 0; i < 2; i++) {
         int64_t *id = integer(table, config, names[i]);
-        if (*id < 0)
+        if (id && *id < 0)
             *id = end_of_text;
     }
     return FR_OK;

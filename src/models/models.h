@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 extern const fr_model_kind fr_model_gpt2, fr_model_llama, fr_model_bert, fr_model_roberta,
-    fr_model_electra, fr_model_distilbert;
+    fr_model_electra, fr_model_distilbert, fr_model_vit, fr_model_deit;
 
 /* A model with its parameters declared and allocated (zeros), not drawn. `config` and `head` are copied;
    head NULL: that of the model_type's first class. */
@@ -67,6 +67,9 @@ fr_status fr_config_write_table(const fr_option_table *table, const void *config
                                 fr_error *error);
 /* A list of numbers that fr_config_write_table put there as a number, for it is a list of one, becomes a list. */
 fr_status fr_config_write_list(json_t *json, const char *name, fr_error *error);
+/* Put a whole configuration into the object: model_type and what the kind writes. */
+fr_status fr_config_write(const fr_model_kind *kind, const void *config, json_t *json,
+                          fr_error *error);
 /* A deep copy; NULL: no memory. */
 void *fr_config_copy(const fr_option_table *table, const void *config);
 

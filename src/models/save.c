@@ -67,7 +67,7 @@ static fr_status write_config(const fr_model *model, const char *folder, fr_dtyp
     json_t *json = json_object();
     fr_status status = fr_model_head_write(model, json, error);
     if (status == FR_OK)
-        status = model->kind->write_config(model->config, json, error);
+        status = fr_config_write(model->kind, model->config, json, error);
     if (status != FR_OK) {
         json_decref(json);
         return status;

@@ -200,6 +200,20 @@ void fr_encoder_layer_number(fr_encoder_layer *layer, int index);
 fr_tensor *fr_encoder_layer_apply(fr_encoder_layer *layer, fr_tape *tape, fr_tensor *x,
                                   const fr_step *step, bool recompute);
 
+/* ---- images ---- */
+
+enum { FR_PATCH_TOKENS = 2 };
+typedef struct fr_patch_layer {
+    fr_parameter *weight;    /* (C, channels, P, Q) */
+    fr_parameter *bias;      /* (C); NULL: none */
+    fr_parameter *positions; /* C numbers for each of the S tokens and the patches */
+    fr_parameter *tokens[FR_PATCH_TOKENS]; /* C numbers each: the S before the patches, at least one */
+    int64_t height, width;                 /* of the image */
+} fr_patch_layer;
+
+/* pixels (B, channels, height, width) -> (B, S + patches, C), patches row by row. */
+fr_tensor *fr_patch_apply(const fr_patch_layer *layer, fr_tape *tape, fr_tensor *pixels);
+
 /* ---- the cache, as layers see it ---- */
 
 /* Open a step: check the batch against the cache, count the new tokens in, and say where they
