@@ -102,8 +102,8 @@ typedef enum fr_task {
     FR_TASK_REPLACED_TOKEN, /* ELECTRA's discriminator */
     FR_TASK_IMAGE_CLASSIFICATION,
     FR_TASK_CONTRASTIVE, /* two towers, or one of them with its projection into their common space */
-    FR_TASK_NEXT_SENTENCE, /* BERT: does the second text follow the first? */
-    FR_TASK_PRETRAINING,   /* BERT: masked words and the next sentence */
+    FR_TASK_NEXT_SENTENCE,           /* BERT: does the second text follow the first? */
+    FR_TASK_PRETRAINING,             /* BERT: masked words and the next sentence */
     FR_TASK_DISTILLED_CLASSIFICATION /* of images, with a second classifier for what a teacher says */
 } fr_task;
 /* Names in the order of fr_task, NULL-terminated: "none", "causal_lm", ...: choices of an option. */

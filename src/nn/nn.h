@@ -207,8 +207,9 @@ typedef struct fr_patch_layer {
     fr_parameter *weight;    /* (C, channels, P, Q) */
     fr_parameter *bias;      /* (C); NULL: none */
     fr_parameter *positions; /* C numbers for each of the S tokens and the patches */
-    fr_parameter *tokens[FR_PATCH_TOKENS]; /* C numbers each: the S before the patches, at least one */
-    int64_t height, width;                 /* of the image */
+    fr_parameter
+        *tokens[FR_PATCH_TOKENS]; /* C numbers each: the S before the patches, at least one */
+    int64_t height, width;        /* of the image */
 } fr_patch_layer;
 
 /* pixels (B, channels, height, width) -> (B, S + patches, C), patches row by row. */
