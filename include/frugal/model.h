@@ -183,6 +183,10 @@ typedef struct fr_model_kind {
     bool (*ignores_tensor)(
         const char *name);    /* of a file: tables that the model makes itself. NULL: none */
     const fr_tied_name *tied; /* ended by an empty one. NULL: none */
+    /* What the names of a part begin with that files may lack as a whole, because the model does without it, too ("bert.pooler."
+       of a body); NULL: there is none. And: forget it, for its parameters are about to go. Both NULL: none. */
+    const char *(*optional_part)(const fr_model *model);
+    void (*drop_part)(fr_model *model);
     /* What the names of a head's tensors begin with ("classifier."), NULL-terminated: what may be fresh, and what is left out, when
        a folder is loaded with another head than its own. NULL: "lm_head." and "score.". */
     const char *const *head_prefixes;

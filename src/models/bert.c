@@ -105,6 +105,7 @@ static const fr_encoder_head electra_heads[] = {
 
 static const fr_encoder_family bert = {.model_type = "bert",
                                        .prefix = "bert.",
+                                       .pooler = "bert.pooler.",
                                        .layer = "bert.encoder.layer.",
                                        LAYER,
                                        .padding = -1,
@@ -112,6 +113,7 @@ static const fr_encoder_family bert = {.model_type = "bert",
                                        .heads = bert_heads};
 static const fr_encoder_family roberta = {.model_type = "roberta",
                                           .prefix = "roberta.",
+                                          .pooler = "roberta.pooler.",
                                           .layer = "roberta.encoder.layer.",
                                           LAYER,
                                           .places_from_padding = true,
@@ -264,6 +266,7 @@ static const char *const bert_types[] = {"bert", NULL}, *const roberta_types[] =
     .extra_fields = fr_encoder_extra_fields, .read_config = read_config,                           \
     .write_config = write_config, .build = fr_encoder_build, .hidden = fr_encoder_hidden,          \
     .features = fr_encoder_features, .outputs = fr_encoder_outputs, .destroy = fr_encoder_destroy, \
+    .optional_part = fr_encoder_optional_part, .drop_part = fr_encoder_drop_part,                  \
     .ignores_tensor = fr_encoder_ignores_tensor, .head_prefixes = fr_encoder_head_prefixes
 
 const fr_model_kind fr_model_bert = {

@@ -325,6 +325,20 @@ bool fr_encoder_ignores_tensor(const char *name)
     return false;
 }
 
+const char *fr_encoder_optional_part(const fr_model *model)
+{
+    const fr_encoder *own = model->own;
+    const fr_encoder_config *c = model->config;
+    return model->head.task == FR_TASK_NONE && own->head ? c->family->pooler : NULL;
+}
+
+void fr_encoder_drop_part(fr_model *model)
+{
+    fr_encoder *own = model->own;
+    own->head = NULL;
+    own->dense = NULL;
+}
+
 const char *const fr_encoder_head_prefixes[] = {"cls.",
                                                 "lm_head.",
                                                 "classifier.",
@@ -334,4 +348,8 @@ const char *const fr_encoder_head_prefixes[] = {"cls.",
                                                 "generator_",
                                                 "discriminator_predictions.",
                                                 "sequence_summary.",
+                                                "bert.pooler.",
+                                                "roberta.pooler.",
+                                                "mpnet.pooler.",
+                                                "longformer.pooler.",
                                                 NULL};

@@ -40,6 +40,7 @@ typedef struct fr_encoder_head {
 typedef struct fr_encoder_family {
     const char *model_type;
     const char *prefix; /* "bert." */
+    const char *pooler; /* "bert.pooler."; NULL: the body has none */
     const char *layer;  /* "bert.encoder.layer." */
     const char *query, *key, *value, *attention_out, *attention_norm, *up, *down,
         *feed_forward_norm;
@@ -203,6 +204,9 @@ fr_tensor *fr_encoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *bat
 void fr_encoder_destroy(fr_model *model);
 /* What the heads of all families are named: fr_model_kind.head_prefixes. */
 extern const char *const fr_encoder_head_prefixes[];
+/* A body's pooler may be missing (add_pooling_layer=False). */
+const char *fr_encoder_optional_part(const fr_model *model);
+void fr_encoder_drop_part(fr_model *model);
 /* Tables of positions, and parts of a pooler or a next-sentence head that a class without them leaves in its file. */
 bool fr_encoder_ignores_tensor(const char *name);
 

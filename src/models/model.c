@@ -119,6 +119,24 @@ fr_parameter *fr_model_parameter(const fr_model *model, const char *name)
     return NULL;
 }
 
+void fr_model_drop(fr_model *model, const char *prefix)
+{
+    size_t length = strlen(prefix), kept = 0;
+    for (size_t i = 0; i < model->linear_count; i++)
+        if (strncmp(model->linears[i]->name, prefix, length) == 0)
+            fr_linear_layer_destroy(model->linears[i]);
+        else
+            model->linears[kept++] = model->linears[i];
+    model->linear_count = kept;
+    kept = 0;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        if (strncmp(model->parameters[i]->name, prefix, length) == 0)
+            parameter_destroy(model->parameters[i]);
+        else
+            model->parameters[kept++] = model->parameters[i];
+    model->parameter_count = kept;
+}
+
 int64_t fr_model_parameter_total(const fr_model *model)
 {
     int64_t total = 0;

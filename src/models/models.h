@@ -14,6 +14,8 @@ extern const fr_model_kind fr_model_gpt2, fr_model_llama, fr_model_bert, fr_mode
    head NULL: that of the model_type's first class. */
 fr_status fr_model_build(fr_model **model, const fr_model_kind *kind, const void *config,
                          const fr_model_head *head, bool shapes_only, fr_error *error);
+/* Take out all parameters and linear layers whose names begin so. */
+void fr_model_drop(fr_model *model, const char *prefix);
 /* Parameter `number` gets the values that it begins with. */
 void fr_model_draw(const fr_model *model, uint64_t seed, size_t number);
 

@@ -55,6 +55,17 @@ static void copy_transposed(const loading *l, fr_tensor *value, const fr_stored_
         }
 }
 
+/* Does the tensor belong to some head of the kind? */
+static bool is_head(const fr_model *model, const char *name)
+{
+    static const char *const usual[] = {"lm_head.", "score.", NULL};
+    const char *const *begin = model->kind->head_prefixes ? model->kind->head_prefixes : usual;
+    for (; *begin; begin++)
+        if (strncmp(name, *begin, strlen(*begin)) == 0)
+            return true;
+    return false;
+}
+
 /* "(2, 3)" of an entry. */
 static const char *shape_text(const fr_stored_tensor *entry, char *text, size_t size)
 {
@@ -74,8 +85,11 @@ static fr_status match(const loading *l, size_t number, const fr_stored_tensor *
         expected.shape[1] = parameter->value->shape[0];
     }
     char found[96], wanted[96];
-    if (entry->rank != expected.rank ||
-        memcmp(entry->shape, expected.shape, (size_t)expected.rank * sizeof(int64_t)) != 0)
+    bool fits = entry->rank == expected.rank &&
+                memcmp(entry->shape, expected.shape, (size_t)expected.rank * sizeof(int64_t)) == 0;
+    if (!fits && l->new_head && is_head(l->model, parameter->name))
+        return FR_OK; /* a classifier of other labels */
+    if (!fits)
         return fr_fail_at(l->error, FR_BAD_INPUT, path, 0,
                           "tensor '%s' has shape %s, but config.json asks for %s", entry->name,
                           shape_text(entry, found, sizeof found),
@@ -91,14 +105,29 @@ static fr_status match(const loading *l, size_t number, const fr_stored_tensor *
     return FR_OK;
 }
 
+/* Old files of BERT end the names of norms' parameters otherwise. */
+static bool same_name(const char *own, const char *stored)
+{
+    static const char *const endings[][2] = {{".gamma", ".weight"}, {".beta", ".bias"}};
+    if (strcmp(own, stored) == 0)
+        return true;
+    for (int i = 0; i < 2; i++) {
+        size_t length = strlen(stored), end = strlen(endings[i][0]);
+        if (length > end && strcmp(stored + length - end, endings[i][0]) == 0)
+            return strncmp(own, stored, length - end) == 0 &&
+                   strcmp(own + length - end, endings[i][1]) == 0;
+    }
+    return false;
+}
+
 /* The parameter that a tensor's name means; parameter_count: none. */
 static size_t find(const fr_model *model, const char *name)
 {
     size_t prefix = strlen(model->kind->prefix), i = 0;
     for (; i < model->parameter_count; i++) {
         const char *own = model->parameters[i]->name;
-        if (strcmp(own, name) == 0 ||
-            (strncmp(own, model->kind->prefix, prefix) == 0 && strcmp(own + prefix, name) == 0))
+        if (same_name(own, name) ||
+            (strncmp(own, model->kind->prefix, prefix) == 0 && same_name(own + prefix, name)))
             break;
     }
     return i;
@@ -111,17 +140,6 @@ static const fr_parameter *tied_parameter(const fr_model *model, const char *nam
         if (strcmp(tied->stored, name) == 0)
             return fr_model_parameter(model, tied->parameter);
     return NULL;
-}
-
-/* Does the tensor belong to some head of the kind? */
-static bool is_head(const fr_model *model, const char *name)
-{
-    static const char *const usual[] = {"lm_head.", "score.", NULL};
-    const char *const *begin = model->kind->head_prefixes ? model->kind->head_prefixes : usual;
-    for (; *begin; begin++)
-        if (strncmp(name, *begin, strlen(*begin)) == 0)
-            return true;
-    return false;
 }
 
 /* ---- one file ---- */
@@ -178,6 +196,25 @@ static fr_status check_tied(const loading *l, const fr_weight_file *file, const 
     return FR_OK;
 }
 
+/* A part that the files do not have at all, and need not have, goes. */
+static void drop_optional_part(const loading *l)
+{
+    fr_model *model = l->model;
+    const char *part = model->kind->optional_part ? model->kind->optional_part(model) : NULL;
+    size_t length = part ? strlen(part) : 0;
+    for (size_t i = 0; i < model->parameter_count && part; i++)
+        if (l->found[i] && strncmp(model->parameters[i]->name, part, length) == 0)
+            part = NULL;
+    if (!part)
+        return;
+    model->kind->drop_part(model);
+    size_t kept = 0;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        if (strncmp(model->parameters[i]->name, part, length) != 0)
+            l->found[kept++] = l->found[i];
+    fr_model_drop(model, part);
+}
+
 /* Every parameter must have come. */
 static fr_status check_missing(const loading *l, const char *where)
 {
@@ -223,6 +260,7 @@ static fr_status load_files(const loading *l, const fr_weight_folder *weights, c
     fr_weight_file *const *files = weights->files;
     for (size_t i = 0; i < weights->count; i++)
         FR_TRY(match_file(l, files[i], fr_weight_file_path(files[i])));
+    drop_optional_part(l);
     FR_TRY(check_missing(l, weights->count == 1 ? fr_weight_file_path(files[0]) : folder));
     FR_TRY(allocate(l, folder));
     for (size_t i = 0; i < l->model->parameter_count; i++) {
