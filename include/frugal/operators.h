@@ -70,9 +70,17 @@ typedef struct fr_attention_options {
     fr_tensor *
         segments; /* (B, T) i32 or NULL: with S == T, only keys of the query's own segment (packed documents) */
     fr_tensor *lengths; /* (B) i32 or NULL: how many of the S keys of a row exist */
+    bool padded;        /* lengths tell of padding on the right: past = S - T whatever they say */
+    fr_tensor *global;  /* (B, S) i32 or NULL: keys whose number is not 0 are seen beyond the window
+                           (causal, lengths and segments still hold) */
     fr_tensor *alibi;   /* (H) f32 slopes or NULL: score -= slope * distance; no gradient */
+    /* (H, 2R + 1) f32 or NULL: score += bias[h][R + j - (past + t)], distances beyond R counting as
+       R on their side; gradient flows. */
+    fr_tensor *relative_bias;
+    float cap; /* > 0: scores are cap * tanh(score / cap) before biases and masks; 0: as they are */
+    float dropout; /* of the probabilities, as fr_dropout of (B, H, T, S) that are kept nowhere */
 } fr_attention_options;
-/* softmax(q k^T * scale + masks) v without ever holding T x S scores. q (B, T, H*D), k and v (B, S, Hkv*D) -> (B, T, H*D).
+/* softmax(q k^T * scale + biases + masks) v without ever holding T x S scores. q (B, T, H*D), k and v (B, S, Hkv*D) -> (B, T, H*D).
    A query that sees no key gets zeros. log_sum_exp, when not NULL, receives (B, H, T) f32 (no gradient flows into it), so
    that partial results over parts of the keys can be merged. */
 fr_tensor *fr_attention(fr_tape *tape, fr_tensor *q, fr_tensor *k, fr_tensor *v,

@@ -9,7 +9,7 @@
 /* Scratch of one thread, in floats. */
 static int64_t scratch_floats(int64_t width)
 {
-    return 2 * width * TILE + KEY_TILE * TILE + 2 * KEY_TILE * padded(width);
+    return 2 * width * TILE + 2 * KEY_TILE * TILE + 2 * KEY_TILE * padded(width);
 }
 
 /* The online softmax over scores (keys, TILE): leaves probabilities relative to the new maximum in scores, updates maximum and
@@ -39,6 +39,14 @@ static void online_softmax(float *scores, int64_t keys, float maximum[TILE], flo
     SIMD for (int i = 0; i < TILE; i++) sum[i] = sum[i] * shrink[i] + added[i];
 }
 
+/* What is taken out of the probabilities of keys begin .. end - 1; the sums keep it. */
+static void drop(float *scores, float *factor, const query_tile *tile, int64_t head, int64_t begin,
+                 int64_t end)
+{
+    dropout_tile(factor, tile, head, begin, end);
+    SIMD for (int64_t i = 0; i < (end - begin) * TILE; i++) scores[i] *= factor[i];
+}
+
 /* out and log_sum_exp point at the first query of the tile for this head. */
 static void forward_tile(float *out, float *log_sum_exp, const float *q, const float *k,
                          const float *v, const query_tile *tile, int64_t head, float *scratch)
@@ -50,7 +58,8 @@ static void forward_tile(float *out, float *log_sum_exp, const float *q, const f
     int64_t k_stride = or_else(s->k_stride, s->kv_heads * width),
             v_stride = or_else(s->v_stride, s->kv_heads * width);
     float *queries = scratch, *output = queries + width * TILE, *scores = output + width * TILE;
-    float *keys = scores + KEY_TILE * TILE, *values = keys + KEY_TILE * wide;
+    float *keys = scores + KEY_TILE * TILE, *values = keys + KEY_TILE * wide,
+          *factor = values + KEY_TILE * wide;
     float maximum[TILE], sum[TILE], shrink[TILE];
     for (int i = 0; i < TILE; i++) {
         maximum[i] = -INFINITY;
@@ -60,13 +69,17 @@ static void forward_tile(float *out, float *log_sum_exp, const float *q, const f
     memset(output, 0, sizeof(float) * (size_t)(width * TILE));
     for (int64_t begin = tile->begin / KEY_TILE * KEY_TILE; begin < tile->end; begin += KEY_TILE) {
         int64_t end = smaller(begin + KEY_TILE, tile->end), count = end - begin;
-        if (segments_apart(tile, begin, end))
+        if (nothing_visible(tile, begin, end))
             continue;
         pack_rows(keys, k + begin * k_stride, k_stride, count, width);
         memset(scores, 0, sizeof(float) * (size_t)(count * TILE));
         micro_product(count, TILE, width, scores, TILE, keys, wide, 1, queries, TILE);
+        if (s->cap > 0.0F)
+            cap_scores(scores, NULL, s->cap, count * TILE);
         mask_scores(scores, tile, head, begin, end);
         online_softmax(scores, count, maximum, sum, shrink);
+        if (s->dropout > 0.0F)
+            drop(scores, factor, tile, head, begin, end);
         for (int64_t d = 0; d < width; d++)
             SIMD for (int i = 0; i < TILE; i++) output[d * TILE + i] *= shrink[i];
         pack_rows(values, v + begin * v_stride, v_stride, count, width);
@@ -113,19 +126,25 @@ static void forward_tiles(float *out, float *log_sum_exp, const float *q, const 
 
 enum { SPLIT = 512 }; /* keys of a partial result */
 
+static float bias_of(const fr_attention_shape *s, int64_t head, int64_t distance)
+{
+    int64_t reach = s->bias_reach;
+    return s->bias[head * (2 * reach + 1) + reach + larger(-reach, smaller(reach, distance))];
+}
+
 /* The partial result of keys [begin, end) for one query head: maximum, sum, then D numbers of unnormalised output. */
 static void single_part(float *part, const float *q, const float *k, const float *v,
                         const fr_attention_shape *s, int64_t batch, int64_t head, int64_t begin,
                         int64_t end)
 {
-    int64_t width = s->head_width, low, high, position;
+    int64_t width = s->head_width;
     int64_t k_stride = or_else(s->k_stride, s->kv_heads * width),
             v_stride = or_else(s->v_stride, s->kv_heads * width);
     float *restrict output = part + 2, score[SPLIT] = {0}, maximum = -INFINITY, sum = 0.0F,
                     scale = score_scale(s);
-    visible_keys(s, batch, 0, &low, &high, &position);
-    begin = larger(begin, low);
-    end = smaller(end, high);
+    visible seen = visible_keys(s, batch, 0);
+    begin = larger(begin, seen.low);
+    end = smaller(end, seen.high);
     memset(output, 0, sizeof(float) * (size_t)width);
     for (int64_t j = begin; j < end; j++) {
         const float *restrict key = k + j * k_stride;
@@ -134,8 +153,12 @@ static void single_part(float *part, const float *q, const float *k, const float
         for (int64_t d = 0; d < width; d++)
             inner += q[d] * key[d];
         inner *= scale;
+        if (s->cap > 0.0F)
+            inner = s->cap * fast_tanh(inner / s->cap);
+        if (s->bias)
+            inner += bias_of(s, head, j - seen.position);
         if (s->alibi)
-            inner -= s->alibi[head] * fabsf((float)(position - j));
+            inner -= s->alibi[head] * fabsf((float)(seen.position - j));
         if (s->segments && s->segments[batch * s->queries] != s->segments[batch * s->queries + j])
             inner = -INFINITY;
         score[j - begin] = inner;
@@ -206,7 +229,7 @@ static void forward_single(float *out, float *log_sum_exp, const float *q, const
 static void attention_forward(float *out, float *log_sum_exp, const float *q, const float *k,
                               const float *v, const fr_attention_shape *shape)
 {
-    if (shape->queries == 1)
+    if (shape->queries == 1 && !shape->global && shape->dropout == 0.0F)
         forward_single(out, log_sum_exp, q, k, v, shape);
     else
         forward_tiles(out, log_sum_exp, q, k, v, shape);

@@ -53,7 +53,16 @@ typedef struct fr_attention_shape {
     int64_t window;          /* 0: none */
     const int32_t *segments; /* (B, T), S == T, or NULL */
     const int32_t *lengths;  /* (B) or NULL: keys that exist; each in [0, S] */
+    bool padded;             /* lengths leave queries where they are: past = S - T */
+    const int32_t *global;   /* (B, S) or NULL */
     const float *alibi;      /* (H) or NULL */
+    float cap;               /* 0: none */
+    const float *bias;       /* relative_bias (H, 2 * bias_reach + 1) or NULL */
+    int64_t bias_reach;
+    /* Dropout of the probabilities, 0: none. They count as one array (B, H, T, S') with S' = S rounded up to fours, whose
+       elements are kept as `dropout` below keeps them. */
+    float dropout;
+    uint64_t seed, step, call;
 } fr_attention_shape;
 
 typedef struct fr_adamw_step {
@@ -174,11 +183,12 @@ typedef struct fr_kernels {
     /* out (B, T, H*D); log_sum_exp (B, H, T) or NULL, -infinity for a query that sees no key. */
     void (*attention_forward)(float *out, float *log_sum_exp, const float *q, const float *k,
                               const float *v, const fr_attention_shape *shape);
-    /* dq (B, T, H*D), dk and dv (B, S, Hkv*D) are dense; dout and out have out_stride; all three gradients are wanted. */
-    void (*attention_backward)(float *dq, float *dk, float *dv, const float *dout, const float *out,
-                               const float *log_sum_exp, const float *q, const float *k,
-                               const float *v, const fr_attention_shape *shape, bool accumulate_q,
-                               bool accumulate_k, bool accumulate_v);
+    /* dq (B, T, H*D), dk and dv (B, S, Hkv*D) are dense; dout and out have out_stride; all three gradients are wanted.
+       dbias, like bias, or NULL. */
+    void (*attention_backward)(float *dq, float *dk, float *dv, float *dbias, const float *dout,
+                               const float *out, const float *log_sum_exp, const float *q,
+                               const float *k, const float *v, const fr_attention_shape *shape,
+                               bool accumulate_q, bool accumulate_k, bool accumulate_v);
 
     /* ---- few rows times a matrix (matvec.c): decoding reads every weight once ---- */
     /* y (M, N) = x (M, K) W^T + bias; W (N, K) f32, bf16, f16 or in blocks (K is a multiple); bias (N) or NULL. Any M, meant for M <= 8. */

@@ -6,27 +6,57 @@ typedef struct problem {
     float *q, *k, *v, *dout; /* (B, T, H*D), (B, S, Hkv*D) twice, (B, T, H*D) */
 } problem;
 
+/* Absolute position of query t of row b. */
+static int64_t position(const fr_attention_shape *s, int64_t b, int64_t t)
+{
+    return (s->lengths && !s->padded ? s->lengths[b] : s->keys) - s->queries + t;
+}
+
+static int64_t bias_place(const fr_attention_shape *s, int64_t h, int64_t distance)
+{
+    int64_t reach = s->bias_reach;
+    return h * (2 * reach + 1) + reach +
+           (distance < -reach  ? -reach
+            : distance > reach ? reach
+                               : distance);
+}
+
+/* What dropout makes of the probability of key j for query t: 0 or 1 / (1 - p) times it. */
+static double kept(const fr_attention_shape *s, int64_t b, int64_t h, int64_t t, int64_t j)
+{
+    if (s->dropout <= 0.0F)
+        return 1.0;
+    uint64_t row = (uint64_t)((b * s->heads + h) * s->queries + t);
+    uint64_t element = row * (uint64_t)((s->keys + 3) / 4 * 4) + (uint64_t)j;
+    uint32_t bits[4];
+    fr_random_bits(s->seed, FR_RANDOM_DROPOUT, s->step, s->call << 40 | element / 4, bits);
+    return (double)bits[element % 4] >= (double)s->dropout * 4294967296.0
+               ? 1.0 / (1.0 - (double)s->dropout)
+               : 0.0;
+}
+
 /* May the query at `at` (absolute) of row b see key j? The text of operators.h, word by word. */
 static bool sees(const fr_attention_shape *s, int64_t b, int64_t t, int64_t j)
 {
-    int64_t exist = s->lengths ? s->lengths[b] : s->keys, at = exist - s->queries + t;
+    int64_t exist = s->lengths ? s->lengths[b] : s->keys, at = position(s, b, t);
     if (j >= exist)
         return false;
     if (s->causal && j > at)
         return false;
-    if (s->window > 0 && (s->causal ? j <= at - s->window : llabs(at - j) >= s->window))
+    bool global = s->global && s->global[b * s->keys + j] != 0;
+    if (!global && s->window > 0 && (s->causal ? j <= at - s->window : llabs(at - j) >= s->window))
         return false;
     if (s->segments && s->segments[b * s->queries + t] != s->segments[b * s->queries + j])
         return false;
     return true;
 }
 
-/* Probabilities of one query; returns the log-sum-exp. */
-static double probabilities(double *p, const problem *x, int64_t b, int64_t t, int64_t h)
+/* Probabilities of one query, and the derivatives of their caps; returns the log-sum-exp. */
+static double probabilities(double *p, double *slopes, const problem *x, int64_t b, int64_t t,
+                            int64_t h)
 {
     const fr_attention_shape *s = &x->s;
-    int64_t width = s->head_width, kv = h / (s->heads / s->kv_heads),
-            exist = s->lengths ? s->lengths[b] : s->keys;
+    int64_t width = s->head_width, kv = h / (s->heads / s->kv_heads), at = position(s, b, t);
     double scale = s->scale != 0.0F ? (double)s->scale : 1.0 / sqrt((double)width),
            best = -INFINITY, total = 0.0;
     for (int64_t j = 0; j < s->keys; j++) {
@@ -35,8 +65,14 @@ static double probabilities(double *p, const problem *x, int64_t b, int64_t t, i
             score += (double)x->q[((b * s->queries + t) * s->heads + h) * width + d] *
                      (double)x->k[((b * s->keys + j) * s->kv_heads + kv) * width + d];
         score *= scale;
+        double t_cap = s->cap > 0.0F ? tanh(score / (double)s->cap) : 0.0;
+        slopes[j] = 1.0 - t_cap * t_cap;
+        if (s->cap > 0.0F)
+            score = (double)s->cap * t_cap;
+        if (s->bias)
+            score += (double)s->bias[bias_place(s, h, j - at)];
         if (s->alibi)
-            score -= (double)s->alibi[h] * fabs((double)(exist - s->queries + t - j));
+            score -= (double)s->alibi[h] * fabs((double)(at - j));
         p[j] = sees(s, b, t, j) ? score : -INFINITY;
         best = fmax(best, p[j]);
     }
@@ -51,38 +87,74 @@ static double probabilities(double *p, const problem *x, int64_t b, int64_t t, i
     return best + log(total);
 }
 
-static void naive_attention(double *out, double *lse, double *dq, double *dk, double *dv, double *p,
-                            double *dp, const problem *x, bool gradients)
+/* What the twin gives; dq NULL: no gradients. The last three are rows of one query. */
+typedef struct twin {
+    double *out, *lse, *dq, *dk, *dv, *dbias;
+    double *p, *slopes, *dp;
+} twin;
+
+static twin twin_of(const fr_attention_shape *s, bool gradients)
+{
+    int64_t queries = s->batch * s->queries * s->heads * s->head_width,
+            keys = s->batch * s->keys * s->kv_heads * s->head_width;
+    twin w = {.out = check_doubles(queries),
+              .lse = check_doubles(s->batch * s->queries * s->heads)};
+    w.p = check_doubles(s->keys);
+    w.slopes = check_doubles(s->keys);
+    w.dp = check_doubles(s->keys);
+    if (!gradients)
+        return w;
+    w.dq = check_doubles(queries);
+    w.dk = check_doubles(keys);
+    w.dv = check_doubles(keys);
+    w.dbias = check_doubles(s->heads * (2 * s->bias_reach + 1));
+    return w;
+}
+
+static void naive_query_gradients(const twin *w, const problem *x, int64_t b, int64_t t, int64_t h,
+                                  double delta)
+{
+    const fr_attention_shape *s = &x->s;
+    int64_t width = s->head_width, kv = h / (s->heads / s->kv_heads);
+    int64_t query = ((b * s->queries + t) * s->heads + h) * width;
+    double scale = s->scale != 0.0F ? (double)s->scale : 1.0 / sqrt((double)width);
+    for (int64_t j = 0; j < s->keys; j++) {
+        int64_t key = ((b * s->keys + j) * s->kv_heads + kv) * width;
+        double factor = kept(s, b, h, t, j), ds = w->p[j] * (w->dp[j] - delta);
+        if (s->bias)
+            w->dbias[bias_place(s, h, j - position(s, b, t))] += ds;
+        ds *= w->slopes[j] * scale;
+        for (int64_t d = 0; d < width; d++) {
+            w->dv[key + d] += w->p[j] * factor * (double)x->dout[query + d];
+            w->dq[query + d] += ds * (double)x->k[key + d];
+            w->dk[key + d] += ds * (double)x->q[query + d];
+        }
+    }
+}
+
+static void naive_attention(const twin *w, const problem *x)
 {
     const fr_attention_shape *s = &x->s;
     int64_t width = s->head_width, group = s->heads / s->kv_heads;
-    double scale = s->scale != 0.0F ? (double)s->scale : 1.0 / sqrt((double)width);
     for (int64_t row = 0; row < s->batch * s->queries * s->heads; row++) {
         int64_t h = row % s->heads, t = row / s->heads % s->queries,
                 b = row / s->heads / s->queries;
-        lse[(b * s->heads + h) * s->queries + t] = probabilities(p, x, b, t, h);
+        w->lse[(b * s->heads + h) * s->queries + t] = probabilities(w->p, w->slopes, x, b, t, h);
         double delta = 0.0;
         for (int64_t d = 0; d < width; d++)
-            out[row * width + d] = 0.0;
+            w->out[row * width + d] = 0.0;
         for (int64_t j = 0; j < s->keys; j++) {
             int64_t key = ((b * s->keys + j) * s->kv_heads + h / group) * width;
-            dp[j] = 0.0;
+            double factor = kept(s, b, h, t, j);
+            w->dp[j] = 0.0;
             for (int64_t d = 0; d < width; d++) {
-                out[row * width + d] += p[j] * (double)x->v[key + d];
-                dp[j] += (double)x->dout[row * width + d] * (double)x->v[key + d];
-                if (gradients)
-                    dv[key + d] += p[j] * (double)x->dout[row * width + d];
+                w->out[row * width + d] += w->p[j] * factor * (double)x->v[key + d];
+                w->dp[j] += factor * (double)x->dout[row * width + d] * (double)x->v[key + d];
             }
-            delta += p[j] * dp[j];
+            delta += w->p[j] * w->dp[j];
         }
-        for (int64_t j = 0; j < s->keys && gradients; j++) {
-            int64_t key = ((b * s->keys + j) * s->kv_heads + h / group) * width;
-            double ds = p[j] * (dp[j] - delta) * scale;
-            for (int64_t d = 0; d < width; d++) {
-                dq[row * width + d] += ds * (double)x->k[key + d];
-                dk[key + d] += ds * (double)x->q[row * width + d];
-            }
-        }
+        if (w->dq)
+            naive_query_gradients(w, x, b, t, h, delta);
     }
 }
 
@@ -125,31 +197,33 @@ static void check_shape(const fr_kernels *kernels, fr_attention_shape s)
     problem x = draw(s);
     int64_t queries = s.batch * s.queries * s.heads * s.head_width,
             keys = s.batch * s.keys * s.kv_heads * s.head_width;
-    int64_t rows = s.batch * s.queries * s.heads;
+    int64_t rows = s.batch * s.queries * s.heads, biases = s.heads * (2 * s.bias_reach + 1);
     float *out = check_floats(queries), *lse = check_floats(rows), *dq = check_floats(queries);
-    float *dk = check_floats(keys), *dv = check_floats(keys);
-    double *out2 = check_doubles(queries), *lse2 = check_doubles(rows),
-           *dq2 = check_doubles(queries);
-    double *dk2 = check_doubles(keys), *dv2 = check_doubles(keys), *p = check_doubles(s.keys),
-           *dp = check_doubles(s.keys);
-    naive_attention(out2, lse2, dq2, dk2, dv2, p, dp, &x, true);
+    float *dk = check_floats(keys), *dv = check_floats(keys), *dbias = check_constant(biases, 0.0F);
+    twin w = twin_of(&s, true);
+    naive_attention(&w, &x);
     kernels->attention_forward(out, lse, x.q, x.k, x.v, &s);
-    check_close("attention", out, out2, queries, 6e-6);
-    check_close("log-sum-exp", lse, lse2, rows, 6e-6);
-    check_strided(kernels, &x, out2);
-    kernels->attention_backward(dq, dk, dv, x.dout, out, lse, x.q, x.k, x.v, &s, false, false,
-                                false);
-    check_close("attention dq", dq, dq2, queries, 2e-5);
-    check_close("attention dk", dk, dk2, keys, 2e-5);
-    check_close("attention dv", dv, dv2, keys, 2e-5);
-    kernels->attention_backward(dq, dk, dv, x.dout, out, lse, x.q, x.k, x.v, &s, true, false, true);
+    check_close("attention", out, w.out, queries, 6e-6);
+    check_close("log-sum-exp", lse, w.lse, rows, 6e-6);
+    check_strided(kernels, &x, w.out);
+    kernels->attention_backward(dq, dk, dv, s.bias ? dbias : NULL, x.dout, out, lse, x.q, x.k, x.v,
+                                &s, false, false, false);
+    check_close("attention dq", dq, w.dq, queries, 2e-5);
+    check_close("attention dk", dk, w.dk, keys, 2e-5);
+    check_close("attention dv", dv, w.dv, keys, 2e-5);
+    check_close("attention dbias", dbias, w.dbias, biases, 5e-5);
+    kernels->attention_backward(dq, dk, dv, s.bias ? dbias : NULL, x.dout, out, lse, x.q, x.k, x.v,
+                                &s, true, false, true);
     for (int64_t i = 0; i < queries; i++)
-        dq2[i] *= 2.0;
+        w.dq[i] *= 2.0;
     for (int64_t i = 0; i < keys; i++)
-        dv2[i] *= 2.0;
-    check_close("attention dq, accumulated", dq, dq2, queries, 2e-5);
-    check_close("attention dk, set again", dk, dk2, keys, 2e-5);
-    check_close("attention dv, accumulated", dv, dv2, keys, 2e-5);
+        w.dv[i] *= 2.0;
+    for (int64_t i = 0; i < biases; i++)
+        w.dbias[i] *= 2.0;
+    check_close("attention dq, accumulated", dq, w.dq, queries, 2e-5);
+    check_close("attention dk, set again", dk, w.dk, keys, 2e-5);
+    check_close("attention dv, accumulated", dv, w.dv, keys, 2e-5);
+    check_close("attention dbias, accumulated", dbias, w.dbias, biases, 5e-5);
 }
 
 static fr_attention_shape shape(int64_t batch, int64_t queries, int64_t keys, int64_t heads,
@@ -195,6 +269,51 @@ static void check_masks(const fr_kernels *kernels, fr_attention_shape s)
         }
 }
 
+/* What changes scores and probabilities, alone and together with masks. Not too many distances lie beyond the bias's reach:
+   gradients of all of a query's scores cancel, and their sum would be rounding alone. */
+static void check_scores(const fr_kernels *kernels, fr_attention_shape s)
+{
+    for (int which = 1; which < 16; which++) {
+        fr_attention_shape x = s;
+        x.causal = which & 1;
+        if (which & 2) {
+            x.bias_reach = s.keys < 10 ? 3 : s.keys - 5;
+            x.bias = check_floats(s.heads * (2 * x.bias_reach + 1));
+        }
+        x.cap = which & 4 ? 1.5F : 0.0F;
+        x.dropout = which & 8 ? 0.3F : 0.0F;
+        x.seed = 0x123456789ABCULL;
+        x.step = 77;
+        x.call = 3;
+        check_shape(kernels, x);
+        x.lengths = check_integers(s.batch, (int32_t)s.keys / 2, (int32_t)s.keys + 1);
+        x.window = which & 1 ? 11 : 0;
+        x.padded = which & 2;
+        check_shape(kernels, x);
+    }
+}
+
+/* Keys that are seen beyond the window. */
+static void check_global(const fr_kernels *kernels, fr_attention_shape s)
+{
+    for (int causal = 0; causal < 2; causal++) {
+        fr_attention_shape x = s;
+        x.causal = causal;
+        x.window = 5;
+        int32_t *global = check_integers(s.batch * s.keys, 0, 40);
+        for (int64_t i = 0; i < s.batch * s.keys; i++)
+            global[i] = global[i] == 0;
+        x.global = global;
+        check_shape(kernels, x);
+        x.padded = true;
+        x.lengths = check_integers(s.batch, (int32_t)s.keys / 2, (int32_t)s.keys + 1);
+        check_shape(kernels, x);
+        if (s.keys == s.queries)
+            x.segments = documents(s.batch, s.queries);
+        check_shape(kernels, x);
+    }
+}
+
 static void time_shape(const fr_kernels *kernels, fr_attention_shape s, const char *forward,
                        const char *backward)
 {
@@ -204,18 +323,16 @@ static void time_shape(const fr_kernels *kernels, fr_attention_shape s, const ch
     float *out = check_floats(queries), *lse = check_floats(s.batch * s.heads * s.queries),
           *dq = check_floats(queries);
     float *dk = check_floats(keys), *dv = check_floats(keys);
-    double *out2 = check_doubles(queries), *lse2 = check_doubles(s.batch * s.heads * s.queries);
-    double *p = check_doubles(s.keys), *dp = check_doubles(s.keys);
+    twin w = twin_of(&s, false);
     /* A causal mask halves the work. */
     double flops = 4.0 * (double)queries * (double)s.keys * (s.causal ? 0.5 : 1.0);
     CHECK_TIME(forward, s.queries > 1 ? flops : 0.0, s.queries > 1 ? 0.0 : 8.0 * (double)keys,
-               kernels->attention_forward(out, lse, x.q, x.k, x.v, &s),
-               naive_attention(out2, lse2, NULL, NULL, NULL, p, dp, &x, false));
+               kernels->attention_forward(out, lse, x.q, x.k, x.v, &s), naive_attention(&w, &x));
     if (backward)
         CHECK_TIME(backward, 2.5 * flops, 0,
-                   kernels->attention_backward(dq, dk, dv, x.dout, out, lse, x.q, x.k, x.v, &s,
-                                               false, false, false),
-                   naive_attention(out2, lse2, NULL, NULL, NULL, p, dp, &x, false));
+                   kernels->attention_backward(dq, dk, dv, NULL, x.dout, out, lse, x.q, x.k, x.v,
+                                               &s, false, false, false),
+                   naive_attention(&w, &x));
 }
 
 void check_attention(const fr_kernels *kernels)
@@ -233,6 +350,11 @@ void check_attention(const fr_kernels *kernels)
     large.scale = 0.2F;
     check_shape(kernels, large);
     check_shape(kernels, shape(3, 1, 1100, 2, 1, 33));
+    check_scores(kernels, shape(2, 9, 9, 2, 1, 8));
+    check_scores(kernels, shape(1, 70, 131, 2, 2, 5));
+    check_scores(kernels, shape(2, 1, 70, 4, 2, 6));
+    check_global(kernels, shape(2, 150, 150, 2, 2, 7));
+    check_global(kernels, shape(2, 1, 90, 2, 1, 7));
     if (!check_timing())
         return;
     fr_attention_shape s = shape(8, 256, 256, 8, 8, 64);

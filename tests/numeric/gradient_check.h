@@ -30,7 +30,9 @@ struct gradient_case {
     int axis, axis_b;
     int64_t begin, end;
     int heads, kv_heads, window;
-    bool causal, transpose_a, transpose_b;
+    bool causal, padded, transpose_a, transpose_b;
+    float cap, dropout;
+    const int32_t *global;
     float number; /* eps, factor, scale, probability */
     const int32_t *ids, *segments, *lengths;
     int64_t id_count;

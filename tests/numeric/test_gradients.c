@@ -140,7 +140,12 @@ static fr_tensor *run_attention(fr_tape *tape, fr_tensor *const *in, const gradi
         .window = c->window,
         .segments = list(tape, FR_I32, c->in[0].shape[0] * c->in[0].shape[1], c->segments),
         .lengths = list(tape, FR_I32, c->in[0].shape[0], c->lengths),
-        .alibi = table_of(tape, c)};
+        .padded = c->padded,
+        .global = list(tape, FR_I32, c->in[1].shape[0] * c->in[1].shape[1], c->global),
+        .alibi = table_of(tape, c),
+        .relative_bias = c->inputs > 3 ? in[3] : NULL,
+        .cap = c->cap,
+        .dropout = c->dropout};
     return fr_attention(tape, in[0], in[1], in[2], &o, NULL);
 }
 
@@ -198,6 +203,8 @@ static const int32_t segments26[] = {0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 3, 3, 3,
                                      5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 5, 5, 5};
 static const int32_t segments140[140] = {[40] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 static const int32_t lengths_short[] = {9, 4}, lengths_none[] = {0, 3};
+static const int32_t global22[22] = {[0] = 1, [9] = 1, [21] = 1};
+static const int32_t global150[150] = {[3] = 1, [149] = 1};
 static const float slopes4[] = {0.5F, 0.25F, 0.125F, 0.0625F};
 static const int32_t targets7[] = {3, FR_IGNORE, 0, 10, 10, FR_IGNORE, 5};
 static const float weights7[] = {1.0F, 2.0F, 0.5F, 0.0F, 1.5F, 1.0F, 3.0F};
@@ -216,6 +223,11 @@ static int32_t targets_many[130]; /* 7 i mod 33, filled by main */
     .out = SHAPE(batch, queries, (h) * (d)), .heads = h, .kv_heads = kv,                           \
     .in = {SHAPE(batch, queries, (h) * (d)), SHAPE(batch, keys, (kv) * (d)),                       \
            SHAPE(batch, keys, (kv) * (d))}
+#define ATTENTION_WITH_BIAS(label, batch, queries, keys, h, kv, d, distances)                      \
+    .name = "attention", .what = label, .inputs = 4, .run = run_attention, .twin = twin_attention, \
+    .out = SHAPE(batch, queries, (h) * (d)), .heads = h, .kv_heads = kv,                           \
+    .in = {SHAPE(batch, queries, (h) * (d)), SHAPE(batch, keys, (kv) * (d)),                       \
+           SHAPE(batch, keys, (kv) * (d)), SHAPE(h, distances)}
 #define LINEAR(operation, label, count, rows_shape, weight, bias, out_shape)                       \
     .name = #operation, .what = label, .inputs = count, .run = run_##operation,                    \
     .twin = twin_##operation, .in = {rows_shape, weight, bias}, .out = out_shape
@@ -332,6 +344,23 @@ static const gradient_case cases[] = {
     {ATTENTION("several tiles, everything", 1, 140, 140, 4, 2, 5), .causal = true, .window = 70,
      .segments = segments140, .table = slopes4, .table_count = 4},
     {ATTENTION("cross", 2, 70, 130, 2, 2, 4)},
+    {ATTENTION("cross with lengths", 2, 5, 9, 2, 2, 4), .lengths = lengths_short, .padded = true},
+    {ATTENTION("padded, causal window", 2, 9, 9, 2, 2, 4), .lengths = lengths_short,
+     .padded = true, .causal = true, .window = 3},
+    {ATTENTION("cap, causal", 2, 9, 9, 2, 1, 4), .causal = true, .cap = 1.5F},
+    {ATTENTION_WITH_BIAS("relative bias", 2, 9, 9, 2, 1, 4, 5)},
+    {ATTENTION_WITH_BIAS("relative bias beyond the past", 2, 3, 9, 2, 1, 4, 19), .causal = true,
+     .lengths = lengths_short},
+    {ATTENTION_WITH_BIAS("relative bias, padded, cap", 2, 9, 9, 2, 2, 4, 13), .cap = 2.0F,
+     .lengths = lengths_short, .padded = true},
+    {ATTENTION_WITH_BIAS("relative bias, several tiles", 1, 140, 140, 2, 2, 4, 257)},
+    {ATTENTION("dropout", 2, 9, 9, 2, 1, 4), .dropout = 0.3F},
+    {ATTENTION("dropout of one query", 2, 1, 9, 2, 1, 4), .dropout = 0.3F},
+    {ATTENTION_WITH_BIAS("dropout, cap, bias, several tiles", 1, 70, 130, 4, 2, 5, 65),
+     .causal = true, .dropout = 0.1F, .cap = 3.0F},
+    {ATTENTION("global keys, full", 2, 11, 11, 2, 1, 4), .window = 2, .global = global22},
+    {ATTENTION("global keys, causal, several tiles", 1, 150, 150, 2, 1, 4), .window = 4,
+     .causal = true, .global = global150},
     {.name = "cross_entropy", .what = "ignored rows, weights", .inputs = 1,
      .run = run_cross_entropy, .twin = twin_cross_entropy, .in = {SHAPE(7, 11)}, .out = SHAPE(1),
      .ids = targets7, .id_count = 7, .table = weights7, .table_count = 7, .number = 0.25F},

@@ -260,10 +260,37 @@ static bool sees(const gradient_case *c, int64_t b, int64_t t, int64_t p, int64_
         return false;
     if (c->causal && j > p)
         return false;
+    if (c->global && c->global[b * keys + j])
+        return true;
     return c->window == 0 || (c->causal ? j > p - c->window : llabs(p - j) < c->window);
 }
 
-/* q (B, T, H*D), k, v (B, S, Hkv*D); table: ALiBi slopes; number: scale */
+/* What the score becomes before masks; h: head, distance: key - query. */
+static double adjusted(const gradient_case *c, const double *const *in, double score, int64_t h,
+                       int64_t distance)
+{
+    if (c->cap > 0)
+        score = (double)c->cap * tanh(score / (double)c->cap);
+    if (c->inputs > 3) {
+        int64_t count = c->in[3].shape[1], reach = count / 2;
+        int64_t clamped = distance < -reach ? -reach : distance > reach ? reach : distance;
+        score += in[3][h * count + reach + clamped];
+    }
+    return score - (c->table ? (double)c->table[h] * fabs((double)distance) : 0);
+}
+
+/* Dropout's factor of probability j of `row` of (B, H, T): rows begin with a new block of four. */
+static double kept(const gradient_case *c, int64_t row, int64_t keys, int64_t j)
+{
+    if (c->dropout <= 0)
+        return 1;
+    uint32_t bits[4];
+    uint64_t block = (uint64_t)(row * ((keys + 3) / 4) + j / 4);
+    fr_random_bits(DROPOUT_SEED, FR_RANDOM_DROPOUT, DROPOUT_STEP, block, bits);
+    return bits[j % 4] >= (double)c->dropout * 4294967296.0 ? 1 / (1 - (double)c->dropout) : 0;
+}
+
+/* q (B, T, H*D), k, v (B, S, Hkv*D), perhaps a relative bias; table: ALiBi slopes; number: scale */
 void twin_attention(const gradient_case *c, const double *const *in, double *out)
 {
     int64_t queries = c->in[0].shape[1], keys = c->in[1].shape[1];
@@ -272,14 +299,15 @@ void twin_attention(const gradient_case *c, const double *const *in, double *out
     double *scores = malloc((size_t)keys * sizeof *scores);
     for (int64_t i = 0; i < c->in[0].shape[0] * queries * c->heads; i++) {
         int64_t h = i % c->heads, t = i / c->heads % queries, b = i / c->heads / queries;
-        int64_t p = (c->lengths ? c->lengths[b] : keys) - queries + t;
+        int64_t p = (c->lengths && !c->padded ? c->lengths[b] : keys) - queries + t;
+        int64_t row = (b * c->heads + h) * queries + t;
         const double *q = in[0] + (b * queries + t) * width + h * head;
         int64_t kv = b * keys * kv_width + h / (c->heads / c->kv_heads) * head;
         for (int64_t j = 0; j < keys; j++) {
             double dot = 0;
             for (int64_t d = 0; d < head; d++)
                 dot += q[d] * in[1][kv + j * kv_width + d];
-            scores[j] = dot * scale - (c->table ? (double)c->table[h] * fabs((double)(p - j)) : 0);
+            scores[j] = adjusted(c, in, dot * scale, h, j - p);
             if (!sees(c, b, t, p, j))
                 scores[j] = -INFINITY;
         }
@@ -288,7 +316,8 @@ void twin_attention(const gradient_case *c, const double *const *in, double *out
             double sum = 0;
             for (int64_t j = 0; j < keys; j++)
                 if (scores[j] > -INFINITY)
-                    sum += exp(scores[j] - total) * in[2][kv + j * kv_width + d];
+                    sum += exp(scores[j] - total) * kept(c, row, keys, j) *
+                           in[2][kv + j * kv_width + d];
             out[(b * queries + t) * width + h * head + d] = sum;
         }
     }
