@@ -83,8 +83,6 @@ static bool begin(const fr_decoder *own, fr_tape *tape, const fr_batch *batch, f
                   fr_step *step)
 {
     *step = (fr_step){.positions = batch->positions, .segments = batch->segments, .cache = cache};
-    if (fr_refuse_attention_dropout(tape, own->attention_dropout, own->attention_dropout_name))
-        return false;
     if (cache && own->rotary.by_length && batch->positions) {
         fr_tape_fail(tape, FR_UNSUPPORTED,
                      "a model whose rotary frequencies follow the length needs the cache's own "

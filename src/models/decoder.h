@@ -15,12 +15,10 @@ typedef struct fr_decoder {
     int64_t padding;         /* id whose embedding gets no gradient from being read; -1: none */
     fr_rotary rotary;        /* frequencies NULL: none */
     fr_decoder_layer *layers;
-    fr_norm_layer norm;                 /* after the last layer */
-    fr_linear_layer *classifier;        /* C -> labels; NULL: no labels */
-    float classifier_dropout;           /* before a classifier of tokens */
-    int64_t pad;                        /* ends a text for a classifier of sequences; -1: none */
-    double attention_dropout;           /* of attention probabilities */
-    const char *attention_dropout_name; /* the field that sets it */
+    fr_norm_layer norm;          /* after the last layer */
+    fr_linear_layer *classifier; /* C -> labels; NULL: no labels */
+    float classifier_dropout;    /* before a classifier of tokens */
+    int64_t pad;                 /* ends a text for a classifier of sequences; -1: none */
 } fr_decoder;
 
 /* The decoder of model->layers layers, in model->own; its embedding NAME (V, C). NULL: the error is set. */

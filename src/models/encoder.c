@@ -141,7 +141,7 @@ static bool refuse_call(fr_tape *tape, const fr_model *model, const fr_batch *ba
         fr_tape_fail(tape, FR_UNSUPPORTED, "model %s has no token types", c->family->model_type);
         return true;
     }
-    return fr_refuse_attention_dropout(tape, c->attention_dropout, "attention_probs_dropout_prob");
+    return false;
 }
 
 fr_tensor *fr_encoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
@@ -279,6 +279,7 @@ static void build_layer(fr_builder *b, fr_encoder_layer *layer, const fr_encoder
     fr_builder_norm(b, &layer->feed_forward_norm, f->feed_forward_norm, width, hidden);
     a->heads = a->kv_heads = c->num_attention_heads;
     a->head_dim = width / c->num_attention_heads;
+    a->score_dropout = (float)c->attention_dropout;
     a->dropout = layer->feed_forward.dropout = (float)c->hidden_dropout;
     layer->feed_forward.activation = (fr_activation)c->hidden_act;
     fr_encoder_layer_number(layer, (int)b->layer);

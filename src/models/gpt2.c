@@ -55,7 +55,7 @@ static const fr_option options[] = {
     {"embd_pdrop", FR_OPTION_FLOAT, AT(embd_pdrop), NULL, 0, 0.99, NULL,
      "dropout of the embeddings"},
     {"attn_pdrop", FR_OPTION_FLOAT, AT(attn_pdrop), NULL, 0, 0.99, NULL,
-     "dropout of attention probabilities: read and written, but training refuses any but 0"},
+     "dropout of attention probabilities"},
     {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
      "dropout before a classifier of tokens"},
     {"layer_norm_epsilon", FR_OPTION_FLOAT, AT(layer_norm_epsilon), NULL, 0, 1, NULL,
@@ -139,6 +139,7 @@ static void build_layer(fr_builder *b, fr_decoder_layer *layer, const gpt2_confi
         fr_builder_linear(b, "mlp.c_proj", width, hidden_axis, c->n_inner, FR_AXIS_FFN, true, true);
     a->heads = a->kv_heads = c->n_head;
     a->head_dim = width / c->n_head;
+    a->score_dropout = (float)c->attn_pdrop;
     a->scale = score_scale(c, b->layer);
     f->activation = (fr_activation)c->activation_function;
     a->dropout = f->dropout = (float)c->resid_pdrop;
@@ -168,8 +169,6 @@ static fr_status build(fr_model *model, fr_error *error)
     if (!own)
         return error->status;
     own->dropout = (float)c->embd_pdrop;
-    own->attention_dropout = c->attn_pdrop;
-    own->attention_dropout_name = "attn_pdrop";
     own->places = fr_model_add_parameter(model, "transformer.wpe.weight", 2,
                                          (const int64_t[]){c->n_positions, c->n_embd},
                                          (const fr_axis[]){FR_AXIS_POSITION, FR_AXIS_HIDDEN}, false,

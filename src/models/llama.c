@@ -104,8 +104,8 @@ static const fr_option options[] = {
      "biases of q, k, v and the output (llama, qwen3, olmo2, smollm3)"},
     {"mlp_bias", FR_OPTION_BOOL, AT(mlp_bias), NULL, 0, 0, NULL,
      "biases of the feed-forward layer (llama, smollm3)"},
-    {"attention_dropout", FR_OPTION_FLOAT, AT(attention_dropout), NULL, 0, 1, NULL,
-     "of attention probabilities: read and written, but training refuses any but 0"},
+    {"attention_dropout", FR_OPTION_FLOAT, AT(attention_dropout), NULL, 0, 0.99, NULL,
+     "dropout of attention probabilities"},
     {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
      "dropout before a classifier of tokens"},
     {"use_sliding_window", FR_OPTION_BOOL, AT(use_sliding_window), NULL, 0, 0, NULL,
@@ -378,6 +378,7 @@ static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_co
     a->heads = c->num_attention_heads;
     a->kv_heads = c->num_key_value_heads;
     a->head_dim = c->head_dim;
+    a->score_dropout = (float)c->attention_dropout;
     a->window = has_window(c, b->layer) ? (int)c->sliding_window : 0;
 }
 
@@ -427,8 +428,6 @@ static fr_status build(fr_model *model, fr_error *error)
     if (!own)
         return error->status;
     own->padding = c->pad_token_id;
-    own->attention_dropout = c->attention_dropout;
-    own->attention_dropout_name = "attention_dropout";
     FR_TRY(
         fr_rotary_create(&own->rotary, &c->rope, c->head_dim, c->max_position_embeddings, error));
     fr_builder b = {.model = model,

@@ -258,18 +258,6 @@ fr_status fr_model_state(fr_model *model, fr_state *state, fr_error *error)
 
 /* ---- forward ---- */
 
-bool fr_refuse_attention_dropout(fr_tape *tape, double dropout, const char *field)
-{
-    if (dropout == 0 || !fr_tape_is_training(tape))
-        return false;
-    fr_tape_fail(
-        tape, FR_UNSUPPORTED,
-        "%s is %g, but dropout of attention probabilities is not supported: set it to 0 in the "
-        "recipe or in config.json",
-        field, dropout);
-    return true;
-}
-
 /* What there is has the shape that every model expects. */
 static bool check_batch(fr_tape *tape, const fr_batch *batch)
 {

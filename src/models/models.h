@@ -92,8 +92,6 @@ fr_status fr_config_require(const json_t *json, const char *const *names, const 
 
 /* ---- for kinds ---- */
 
-/* Fails when a call would train with attention dropout, which the fused attention does not do. */
-bool fr_refuse_attention_dropout(fr_tape *tape, double dropout, const char *field);
 /* Declares the parts of a layer one after the other; after a failure it does nothing more. */
 typedef struct fr_builder {
     fr_model *model;

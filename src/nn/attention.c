@@ -82,7 +82,12 @@ fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr
                                     .causal = !layer->bidirectional,
                                     .window = layer->window,
                                     .segments = step->segments,
-                                    .lengths = step->lengths};
+                                    .lengths = step->lengths,
+                                    .padded = !step->cache,
+                                    .global = step->global,
+                                    .relative_bias = step->relative_bias,
+                                    .cap = layer->cap,
+                                    .dropout = layer->score_dropout};
     if (step->cache &&
         (!now.key || !now.value ||
          !fr_cache_append(step->cache, tape, layer->index, &now.key, &now.value, &options.lengths)))

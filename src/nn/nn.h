@@ -84,11 +84,13 @@ fr_tensor *fr_layer_tap(fr_tape *tape, fr_tensor *value, const char *tower, int 
 
 /* What a layer must know of the call besides its input. */
 typedef struct fr_step {
-    fr_tensor *positions;   /* (B, T) i32, or NULL: 0..T-1 */
-    fr_tensor *segments;    /* (B, T) i32, or NULL */
-    fr_cache *cache;        /* opened by fr_cache_begin, or NULL */
-    fr_tensor *lengths;     /* (B) i32: keys of a row that exist, the rest is padding; or NULL */
-    fr_tensor *frequencies; /* (R/2), with a cache (B, R/2), for a rotary by_length; else NULL */
+    fr_tensor *positions;     /* (B, T) i32, or NULL: 0..T-1 */
+    fr_tensor *segments;      /* (B, T) i32, or NULL */
+    fr_cache *cache;          /* opened by fr_cache_begin, or NULL */
+    fr_tensor *lengths;       /* (B) i32: keys of a row that exist, the rest is padding; or NULL */
+    fr_tensor *frequencies;   /* (R/2), with a cache (B, R/2), for a rotary by_length; else NULL */
+    fr_tensor *relative_bias; /* of every layer's scores, as fr_attention_options has it, or NULL */
+    fr_tensor *global;        /* (B, T) i32 keys that windows do not hide, or NULL */
 } fr_step;
 /* Fill step->frequencies for what is being read: T columns, at the step's positions or behind what the cache holds.
    False with the tape's error set. */
@@ -102,12 +104,14 @@ typedef struct fr_attention_layer {
     fr_norm_layer query_norm, key_norm; /* over each head's D, or over all; weight NULL: none */
     const fr_rotary *rotary;            /* NULL: none */
     int64_t heads, kv_heads, head_dim;
-    float scale;        /* of the scores; 0: 1 / sqrt(D) */
-    int window;         /* 0: no limit */
-    bool bidirectional; /* queries see keys on both sides */
-    float dropout;      /* of the result */
-    int index;          /* number of the layer: names its taps and its part of the cache */
-    const char *tower;  /* see fr_layer_tap */
+    float scale;         /* of the scores; 0: 1 / sqrt(D) */
+    int window;          /* 0: no limit */
+    bool bidirectional;  /* queries see keys on both sides */
+    float cap;           /* of the scores; 0: none */
+    float score_dropout; /* of the probabilities */
+    float dropout;       /* of the result */
+    int index;           /* number of the layer: names its taps and its part of the cache */
+    const char *tower;   /* see fr_layer_tap */
 } fr_attention_layer;
 
 /* Self-attention: x (B, T, C) -> (B, T, C). Taps layers.N.attention.{q,k,v,out}. */
