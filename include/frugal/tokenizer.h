@@ -26,10 +26,13 @@ void fr_ids_free(fr_ids *ids);
    knows Unicode 14) may be cut differently elsewhere. */
 fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error *error);
 void fr_tokenizer_free(fr_tokenizer *tokenizer);
-/* Write tokenizer.json and tokenizer_config.json (with the given context length) into a folder: what was loaded, byte for byte but for
-   model_max_length, so that transformers' AutoTokenizer gives the same ids. */
+/* Write tokenizer.json and tokenizer_config.json into a folder, so that transformers' AutoTokenizer gives the same ids, and the files
+   that lay beside them (special_tokens_map.json, added_tokens.json, chat_template.jinja, chat_template.json): what was loaded, byte for
+   byte, but for model_max_length where it is not `max_length`. max_length 0: leave that as it came. */
 fr_status fr_tokenizer_save(const fr_tokenizer *tokenizer, const char *folder, int64_t max_length,
                             fr_error *error);
+/* The text of tokenizer_config.json or of one of the files beside it, as it was loaded; NULL: there was none. */
+const char *fr_tokenizer_file(const fr_tokenizer *tokenizer, const char *name);
 /* One of the ids 0..255, nothing to learn; plus the end-of-text token as id 256. */
 fr_status fr_tokenizer_create_bytes(fr_tokenizer **tokenizer, fr_error *error);
 

@@ -192,7 +192,7 @@ static fr_status run(preparation *p, const char *const *paths, size_t count,
         FR_TRY(learn(p, options, own, error));
     p->report->vocabulary = fr_tokenizer_size(p->tokenizer);
     FR_TRY(preparation_encode(p, error));
-    FR_TRY(fr_tokenizer_save(p->tokenizer, p->folder, INT32_MAX, error));
+    FR_TRY(fr_tokenizer_save(p->tokenizer, p->folder, 0, error));
     p->report->seconds = fr_seconds() - begin;
     FR_TRY(write_report(p, error));
     return preparation_progress(p, "finishing", 1, error);

@@ -123,11 +123,24 @@ static fr_status load_config(const char *folder, char **config, fr_error *error)
     return status;
 }
 
+/* The files beside it; without them there is no tokenizer. */
+static fr_status load_companions(fr_tokenizer **tokenizer, const char *folder, fr_error *error)
+{
+    fr_status status = companions_load((*tokenizer)->companions, folder, error);
+    if (status == FR_OK)
+        return FR_OK;
+    fr_tokenizer_free(*tokenizer);
+    *tokenizer = NULL;
+    return status;
+}
+
 fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error *error)
 {
     *tokenizer = NULL;
-    if (read_is_older(path))
-        return read_tokenizer_files(tokenizer, path, error);
+    if (read_is_older(path)) {
+        FR_TRY(read_tokenizer_files(tokenizer, path, error));
+        return fr_path_is_folder(path) ? load_companions(tokenizer, path, error) : FR_OK;
+    }
     const char *slash = strrchr(path, '/');
     bool is_folder = fr_path_is_folder(path);
     char *folder = is_folder
@@ -149,6 +162,8 @@ fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error
         fr_free(json);
         fr_free(config);
     }
+    if (status == FR_OK)
+        status = load_companions(tokenizer, folder, error);
     fr_free(folder);
     fr_free(file);
     return status;
@@ -181,24 +196,48 @@ static json_t *new_config(const fr_tokenizer *t)
     return root;
 }
 
+/* The text of tokenizer_config.json, freed with free: as it was loaded, but for a limit that has changed. */
+static fr_status config_text(const fr_tokenizer *t, int64_t max_length, char **text,
+                             fr_error *error)
+{
+    json_t *root = NULL;
+    if (t->config)
+        FR_TRY(parse(t->config, strlen(t->config), config_name, &root, error));
+    else
+        root = new_config(t);
+    const json_t *limit = json_object_get(root, "model_max_length");
+    bool same = t->config && (max_length == 0 || json_integer_value(limit) == max_length);
+    if (max_length > 0)
+        json_object_set_new(root, "model_max_length", json_integer(max_length));
+    *text = same ? strdup(t->config) : json_dumps(root, JSON_INDENT(2));
+    json_decref(root);
+    return *text ? FR_OK : fr_fail(error, FR_NO_MEMORY, "no memory for %s", config_name);
+}
+
 fr_status fr_tokenizer_save(const fr_tokenizer *tokenizer, const char *folder, int64_t max_length,
                             fr_error *error)
 {
-    json_t *root = NULL;
-    if (tokenizer->config)
-        FR_TRY(parse(tokenizer->config, strlen(tokenizer->config), config_name, &root, error));
-    else
-        root = new_config(tokenizer);
-    json_object_set_new(root, "model_max_length", json_integer(max_length));
-    char *text = json_dumps(root, JSON_INDENT(2));
-    json_decref(root);
-    if (!text)
-        return fr_fail(error, FR_NO_MEMORY, "no memory for %s", config_name);
+    char *text;
+    FR_TRY(config_text(tokenizer, max_length, &text, error));
     fr_status status = fr_folder_create(folder, error);
     if (status == FR_OK)
         status = save_as(folder, tokenizer_name, tokenizer->json, tokenizer->json_size, error);
     if (status == FR_OK)
         status = save_as(folder, config_name, text, strlen(text), error);
+    if (status == FR_OK)
+        status = companions_save(tokenizer->companions, folder, error);
     free(text);
     return status;
+}
+
+/* ---- beside it ------------------------------------------------------------------------------- */
+
+const char *fr_tokenizer_file(const fr_tokenizer *tokenizer, const char *name)
+{
+    if (strcmp(name, config_name) == 0)
+        return tokenizer->config;
+    for (int i = 0; i < COMPANIONS; i++)
+        if (strcmp(name, companion_names[i]) == 0)
+            return tokenizer->companions[i].text;
+    return NULL;
 }

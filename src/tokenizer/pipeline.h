@@ -10,6 +10,7 @@
 #include "frugal/tokenizer.h"
 #include "tokenizer/added.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/companions.h"
 #include "tokenizer/normalize.h"
 #include "tokenizer/split.h"
 
@@ -30,6 +31,7 @@ void encoder_pool_destroy(encoder_pool *pool);
 struct fr_tokenizer {
     char *json, *config; /* texts of tokenizer.json and tokenizer_config.json; config may be NULL */
     size_t json_size;
+    companion companions[COMPANIONS];
     vocabulary tokens;
     bool *special; /* by id */
     added_token *added;

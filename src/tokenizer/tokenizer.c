@@ -129,5 +129,6 @@ void fr_tokenizer_free(fr_tokenizer *tokenizer)
     fr_free(tokenizer->suffix);
     fr_free(tokenizer->json);
     fr_free(tokenizer->config);
+    companions_free(tokenizer->companions);
     fr_free(tokenizer);
 }

@@ -69,8 +69,9 @@ fr_status fr_folder_write_model(fr_trainer *trainer, fr_error *error)
         status =
             fr_model_save(trainer->model, folder, (fr_dtype)trainer->options.final_dtype, error);
     if (status == FR_OK && trainer->tokenizer)
-        status =
-            fr_tokenizer_save(trainer->tokenizer, folder, trainer->model->max_positions, error);
+        status = fr_tokenizer_save(trainer->tokenizer, folder,
+                                   trainer->own->recipe.from ? 0 : trainer->model->max_positions,
+                                   error);
     fr_free(folder);
     return status;
 }
