@@ -202,6 +202,8 @@ fr_status fr_folder_create(const char *path,
                            fr_error *error); /* with parents; an existing folder is fine */
 fr_status fr_folder_remove(const char *path,
                            fr_error *error); /* with everything in it; missing is fine */
+/* False also when there is no such folder. */
+bool fr_folder_is_empty(const char *path);
 /* Remove what killed writers left in `path` itself (not in folders inside it): temporary files that no living process holds.
    A missing folder is fine. */
 fr_status fr_folder_clean(const char *path, fr_error *error);

@@ -136,6 +136,18 @@ static bool empty_folder(int folder)
     return good;
 }
 
+bool fr_folder_is_empty(const char *path)
+{
+    DIR *folder = opendir(path);
+    bool empty = folder != NULL;
+    const struct dirent *entry;
+    while (empty && (entry = readdir(folder)) != NULL)
+        empty = is_dots(entry->d_name);
+    if (folder)
+        closedir(folder);
+    return empty;
+}
+
 fr_status fr_folder_remove(const char *path, fr_error *error)
 {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -62,17 +62,6 @@ static bool holds(const char *folder, const char *name)
     return there;
 }
 
-static bool is_empty(const char *path)
-{
-    DIR *folder = opendir(path);
-    size_t entries = 0;
-    while (folder && readdir(folder))
-        entries++;
-    if (folder)
-        closedir(folder);
-    return folder && entries <= 2; /* . and .. */
-}
-
 /* "frugal make --out OUT --resume", as a shell takes it. */
 static const char *resume_command(const make_job *j, fr_buffer *text)
 {
@@ -119,7 +108,7 @@ static fr_status check_folder(make_job *j, fr_error *error)
     }
     if (fr_path_exists(out) && !j->out_was_there)
         return fr_fail(error, FR_BAD_INPUT, "%s is a file; --out must name a folder", out);
-    if (j->out_was_there && !is_empty(out))
+    if (j->out_was_there && !fr_folder_is_empty(out))
         return fr_fail(error, FR_BAD_INPUT, "%s is not empty; choose another folder for --out",
                        out);
     return FR_OK;
@@ -269,22 +258,34 @@ static fr_status train(make_job *j, fr_error *error)
     return FR_OK;
 }
 
+static fr_status move_up(const make_job *j, const char *model, const char *name, fr_error *error)
+{
+    char *from = fr_path_join(model, name), *to = fr_path_join(j->out, name);
+    fr_status status = from && to ? FR_OK : no_memory(error);
+    if (status == FR_OK && rename(from, to) != 0)
+        status = fr_fail_errno(error, "move to its place", from);
+    fr_free(from);
+    fr_free(to);
+    return status;
+}
+
 /* Move the finished model's files up to OUT, config.json last: with it the folder is a model. */
 static fr_status publish(const make_job *j, fr_error *error)
 {
-    static const char *const names[] = {"generation_config.json", "model.safetensors",
-                                        "tokenizer.json", "tokenizer_config.json", "config.json"};
+    static const char last[] = "config.json";
     char *model = fr_path_join(j->run, "model");
-    fr_status status = model ? FR_OK : no_memory(error);
-    for (size_t i = 0; status == FR_OK && i < sizeof names / sizeof *names; i++) {
-        char *from = fr_path_join(model, names[i]), *to = fr_path_join(j->out, names[i]);
-        if (!from || !to)
-            status = no_memory(error);
-        else if (rename(from, to) != 0)
-            status = fr_fail_errno(error, "move to its place", from);
-        fr_free(from);
-        fr_free(to);
-    }
+    DIR *folder = model ? opendir(model) : NULL;
+    fr_status status = FR_OK;
+    if (!folder)
+        status = model ? fr_fail_errno(error, "open folder", model) : no_memory(error);
+    const struct dirent *entry;
+    while (status == FR_OK && (entry = readdir(folder)) != NULL)
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, last) != 0)
+            status = move_up(j, model, entry->d_name, error);
+    if (folder)
+        closedir(folder);
+    if (status == FR_OK)
+        status = move_up(j, model, last, error);
     if (status == FR_OK)
         status = fr_folder_sync(j->out, error);
     if (status == FR_OK)
