@@ -66,8 +66,7 @@ static const fr_option options[] = {
     {"hidden_dropout_prob", FR_OPTION_FLOAT, AT(hidden_dropout_prob), NULL, 0, 0.99, NULL,
      "dropout of the embeddings and of what layers add to the residual stream"},
     {"attention_probs_dropout_prob", FR_OPTION_FLOAT, AT(attention_probs_dropout_prob), NULL, 0,
-     0.99, NULL,
-     "dropout of attention probabilities: read and written, but training refuses any but 0"},
+     0.99, NULL, "dropout of attention probabilities"},
     {"layer_norm_eps", FR_OPTION_FLOAT, AT(layer_norm_eps), NULL, 0, 1, NULL,
      "added to the variance before the root"},
     {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
@@ -104,9 +103,6 @@ static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, 
     fr_step step = {.positions = NULL};
     if (cache)
         return fr_tape_fail(tape, FR_WRONG_CALL, "a model of images has no cache");
-    if (fr_refuse_attention_dropout(tape, c->attention_probs_dropout_prob,
-                                    "attention_probs_dropout_prob"))
-        return NULL;
     fr_tensor *x = fr_tap(tape, fr_patch_apply(&own->patches, tape, batch->pixels), "embeddings");
     x = fr_dropout(tape, x, (float)c->hidden_dropout_prob);
     for (int64_t i = 0; i < model->layers; i++)
@@ -220,6 +216,7 @@ static void build_layer(fr_builder *b, fr_decoder_layer *layer, const vit_config
     a->heads = a->kv_heads = c->num_attention_heads;
     a->head_dim = head_dim;
     a->bidirectional = true;
+    a->score_dropout = (float)c->attention_probs_dropout_prob;
     f->activation = (fr_activation)c->hidden_act;
     a->dropout = f->dropout = (float)c->hidden_dropout_prob;
     fr_decoder_layer_number(layer, (int)b->layer);
