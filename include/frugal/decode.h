@@ -105,6 +105,13 @@ fr_status fr_evaluator_result(fr_evaluator *evaluator, int64_t group, fr_evaluat
 fr_status fr_evaluate(fr_model *model, const fr_tokenizer *tokenizer, fr_text_next *next,
                       void *text_context, int64_t length, fr_evaluation *result, fr_error *error);
 
+/* ---- for other programs ---- */
+
+/* Model and tokenizer (NULL: none) as one GGUF file for llama.cpp, its matrices in `dtype`: f32, f16, bf16, q8_0, q4_0, q4_k, q6_k
+   (fr_model_gguf). Whole or not at all; what llama.cpp would compute otherwise is refused by name. docs/gguf.md. */
+fr_status fr_gguf_save(const fr_model *model, const fr_tokenizer *tokenizer, const char *path,
+                       fr_dtype dtype, fr_error *error);
+
 #ifdef __cplusplus
 }
 #endif

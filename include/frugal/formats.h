@@ -1,4 +1,4 @@
-/* formats.h: files that others define: safetensors, JSON, and TensorBoard event files. */
+/* formats.h: files that others define: safetensors, GGUF, JSON, and TensorBoard event files. */
 #ifndef FRUGAL_FORMATS_H
 #define FRUGAL_FORMATS_H
 
@@ -84,6 +84,98 @@ typedef struct fr_safetensors_item {
 /* hash (may be NULL) receives XXH3 of the whole file. */
 fr_status fr_safetensors_write(const char *path, const fr_safetensors_item *items, size_t count,
                                const char *const *metadata, uint64_t *hash, fr_error *error);
+
+/* ---- GGUF (ggml-org/ggml, docs/gguf.md), versions 2 and 3, little endian ------------------------------------------------------ */
+
+/* Types of values, by the file's own numbers. */
+typedef enum fr_gguf_kind {
+    FR_GGUF_U8,
+    FR_GGUF_I8,
+    FR_GGUF_U16,
+    FR_GGUF_I16,
+    FR_GGUF_U32,
+    FR_GGUF_I32,
+    FR_GGUF_F32,
+    FR_GGUF_BOOL,
+    FR_GGUF_STRING,
+    FR_GGUF_ARRAY,
+    FR_GGUF_U64,
+    FR_GGUF_I64,
+    FR_GGUF_F64,
+    FR_GGUF_KINDS
+} fr_gguf_kind;
+
+typedef struct fr_gguf
+    fr_gguf; /* an open file: memory-mapped, all but the tensors' bytes checked */
+typedef struct fr_gguf_value {
+    const char *key;
+    fr_gguf_kind kind;
+    fr_gguf_kind element;      /* of an array */
+    uint64_t count;            /* elements of an array, bytes of a string; else 1 */
+    const unsigned char *data; /* in the map: the number, the first byte, the first element */
+} fr_gguf_value;
+typedef struct fr_gguf_entry {
+    const char *name;
+    fr_dtype dtype;
+    int rank;
+    int64_t shape
+        [FR_MAX_RANK]; /* the last axis varies fastest, as everywhere here (the file says them the other way round) */
+    const void
+        *data; /* in the map, aligned as the file says (32 bytes unless it chooses otherwise) */
+    size_t bytes;
+} fr_gguf_entry;
+/* Every lie is refused: counts and sizes that the file cannot hold, keys or names that come twice, offsets that overlap, leave holes
+   or the file, arrays in arrays deeper than 8, unknown types (by name where they have one), ranks over FR_MAX_RANK. */
+fr_status fr_gguf_open(fr_gguf **file, const char *path, fr_error *error);
+void fr_gguf_close(fr_gguf *file);
+const char *fr_gguf_path(const fr_gguf *file);
+/* The GGUF file that a path means: itself, or the only .gguf of a folder that has no config.json. *found NULL: none, something else is
+   meant. Freed with fr_free. */
+fr_status fr_gguf_locate(const char *path, char **found, fr_error *error);
+size_t fr_gguf_count(const fr_gguf *file); /* tensors */
+const fr_gguf_entry *fr_gguf_at(const fr_gguf *file, size_t index);
+const fr_gguf_entry *fr_gguf_find(const fr_gguf *file, const char *name);
+size_t fr_gguf_value_count(const fr_gguf *file);
+const fr_gguf_value *fr_gguf_value_at(const fr_gguf *file, size_t index);
+const fr_gguf_value *fr_gguf_value_find(const fr_gguf *file, const char *key); /* NULL: none */
+/* What a value says; false when it is NULL or of another type. Integers of any width that fit; numbers of any kind. */
+bool fr_gguf_int(const fr_gguf_value *value, int64_t *number);
+bool fr_gguf_real(const fr_gguf_value *value, double *number);
+bool fr_gguf_bool(const fr_gguf_value *value, bool *flag);
+bool fr_gguf_text(const fr_gguf_value *value, const char **text,
+                  size_t *size); /* in the map, no zero behind */
+/* The elements of an array one after the other: {value} to begin; false at the end and for other types. */
+typedef struct fr_gguf_items {
+    const fr_gguf_value *value;
+    uint64_t index;
+    size_t offset;
+} fr_gguf_items;
+bool fr_gguf_next_text(fr_gguf_items *items, const char **text, size_t *size);
+bool fr_gguf_next_int(fr_gguf_items *items, int64_t *number);
+bool fr_gguf_next_real(fr_gguf_items *items, double *number);
+
+/* Writing: values and tensors are collected in a draft, then written whole or not at all. Failures to collect are kept; the write
+   reports them. The same draft gives the same bytes. */
+typedef struct fr_gguf_draft fr_gguf_draft;
+fr_gguf_draft *fr_gguf_draft_create(void); /* NULL: no memory */
+void fr_gguf_draft_free(fr_gguf_draft *draft);
+void fr_gguf_put_u32(fr_gguf_draft *draft, const char *key, uint32_t number);
+void fr_gguf_put_f32(fr_gguf_draft *draft, const char *key, float number);
+void fr_gguf_put_bool(fr_gguf_draft *draft, const char *key, bool flag);
+void fr_gguf_put_text(fr_gguf_draft *draft, const char *key, const char *text, size_t size);
+/* An array of `count` elements, which follow at once through fr_gguf_add_... */
+void fr_gguf_put_array(fr_gguf_draft *draft, const char *key, fr_gguf_kind element, uint64_t count);
+void fr_gguf_add_i32(fr_gguf_draft *draft, int32_t number);
+void fr_gguf_add_f32(fr_gguf_draft *draft, float number);
+void fr_gguf_add_text(fr_gguf_draft *draft, const char *text, size_t size);
+/* Rows [first, first + count) of a tensor as f32 into `out`; a row is the last axis. */
+typedef fr_status fr_gguf_rows(const void *context, int64_t first, int64_t count, float *out,
+                               fr_error *error);
+/* A tensor stored as `dtype` (f32, f16, bf16 or blocks, of which the last axis is a multiple); `size` bytes at `context` are copied. */
+void fr_gguf_put_tensor(fr_gguf_draft *draft, const char *name, fr_dtype dtype, int rank,
+                        const int64_t *shape, fr_gguf_rows *rows, const void *context, size_t size);
+/* FR_BAD_INPUT, with the tensor's name, where numbers are not finite or too large for their type. */
+fr_status fr_gguf_draft_write(const fr_gguf_draft *draft, const char *path, fr_error *error);
 
 /* ---- JSON ---- */
 

@@ -30,7 +30,7 @@ struct fr_weight {
     fr_weight *inner;        /* what a wrapping form wraps */
     void *own;               /* the form's own data */
 };
-extern const fr_registry fr_weight_forms; /* dense */
+extern const fr_registry fr_weight_forms; /* dense; stored: bf16, f16, q8_0, q4_0, q4_k, q6_k */
 
 /* A linear layer: a weight form and perhaps a bias (out). The model owns its layers and lists them in `linears`; a method
    that wraps a matrix (LoRA, pruning) replaces `weight` there. `name` is Hugging Face's without ".weight". */
@@ -190,6 +190,8 @@ typedef struct fr_model_kind {
     /* What the names of a head's tensors begin with ("classifier."), NULL-terminated: what may be fresh, and what is left out, when
        a folder is loaded with another head than its own. NULL: "lm_head." and "score.". */
     const char *const *head_prefixes;
+    /* How llama.cpp's files hold it, NULL-terminated (src/models/gguf.h). NULL: they do not. */
+    const struct fr_gguf_arch *const *gguf;
 } fr_model_kind;
 
 struct fr_model {
@@ -219,6 +221,8 @@ struct fr_model {
     bool shapes_only; /* parameters have no data: for plans */
     bool recompute;   /* hidden() puts each layer into fr_recompute */
     void *own;        /* the kind's layers */
+    struct fr_gguf *
+        mapped; /* the file that parameters are read from where they are; NULL: none. The model closes it */
 };
 
 extern const fr_registry fr_models; /* gpt2, llama */
@@ -275,6 +279,21 @@ typedef struct fr_model_save_options {
    behind are removed. The tokenizer and the model card are written by their owners. */
 fr_status fr_model_save_as(const fr_model *model, const char *folder,
                            const fr_model_save_options *options, fr_error *error);
+/* What becomes of weights that are stored in other types than f32. */
+typedef enum fr_weights {
+    FR_WEIGHTS_F32,   /* all is converted: may be trained and saved */
+    FR_WEIGHTS_STORED /* matrices of a GGUF file stay in it and are read block by block where they are used: nothing is unpacked, and
+                         nothing trains */
+} fr_weights;
+extern const char *const fr_weights_names[]; /* "f32", "stored", NULL: choices of an option */
+/* As fr_model_load; the path may also be a GGUF file, or a folder with one and no config.json. */
+fr_status fr_model_open(fr_model **model, const char *path, fr_weights weights, fr_error *error);
+/* The values and tensors of a GGUF file (formats.h) with its matrices in `dtype`: f32, f16, bf16, q8_0, q4_0, q4_k, q6_k; the model must
+   live until the draft is written. docs/gguf.md says which tensors take another type. What llama.cpp would compute otherwise is
+   refused by name. */
+struct fr_gguf_draft;
+fr_status fr_model_gguf(const fr_model *model, fr_dtype dtype, struct fr_gguf_draft *draft,
+                        fr_error *error);
 fr_status fr_model_save(const fr_model *model, const char *folder, fr_dtype dtype, fr_error *error);
 
 /* For kinds: declare a parameter. init_std as in fr_parameter. Returns NULL on error (error->status says which). */

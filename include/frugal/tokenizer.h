@@ -33,6 +33,11 @@ fr_status fr_tokenizer_save(const fr_tokenizer *tokenizer, const char *folder, i
                             fr_error *error);
 /* The text of tokenizer_config.json or of one of the files beside it, as it was loaded; NULL: there was none. */
 const char *fr_tokenizer_file(const fr_tokenizer *tokenizer, const char *name);
+/* The values of a GGUF file (formats.h) that describe the tokenizer, for a model with `vocabulary` entries whose texts begin with `bos`
+   and end with `eos` (-1: none). What llama.cpp does not do is refused by name. */
+struct fr_gguf_draft;
+fr_status fr_tokenizer_gguf(const fr_tokenizer *tokenizer, int64_t vocabulary, int64_t bos,
+                            int64_t eos, struct fr_gguf_draft *draft, fr_error *error);
 /* One of the ids 0..255, nothing to learn; plus the end-of-text token as id 256. */
 fr_status fr_tokenizer_create_bytes(fr_tokenizer **tokenizer, fr_error *error);
 

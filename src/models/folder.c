@@ -1,5 +1,7 @@
 /* folder.c: a model from a Hugging Face folder: config.json, generation_config.json (generation.c), and the files of weights
    (weights.c). */
+#include "frugal/formats.h"
+#include "models/gguf.h"
 #include "models/models.h"
 
 /* ---- reading ---- */
@@ -19,8 +21,8 @@ static fr_status read_kind(const fr_model_kind **kind, void **config, const json
     return fr_config_from_json(config, *kind, json, path, error);
 }
 
-static fr_status build_from_json(fr_model **model, const json_t *json,
-                                 const fr_model_change *change, const char *path, fr_error *error)
+fr_status fr_model_from_json(fr_model **model, const json_t *json, const fr_model_change *change,
+                             const char *path, fr_error *error)
 {
     const fr_model_kind *kind;
     void *config;
@@ -69,7 +71,7 @@ static fr_status read_config_file(fr_model **model, const char *folder,
     json_t *json = NULL;
     fr_status status = fr_json_load(&json, path, error);
     if (status == FR_OK)
-        status = build_from_json(model, json, change, path, error);
+        status = fr_model_from_json(model, json, change, path, error);
     json_decref(json);
     fr_free(path);
     return status;
@@ -79,6 +81,13 @@ fr_status fr_model_load_as(fr_model **out, const char *folder, const fr_model_ch
                            fr_error *error)
 {
     *out = NULL;
+    char *gguf;
+    FR_TRY(fr_gguf_locate(folder, &gguf, error));
+    if (gguf) {
+        fr_status loaded = fr_gguf_load(out, gguf, change, FR_WEIGHTS_F32, error);
+        fr_free(gguf);
+        return loaded;
+    }
     if (!fr_path_is_folder(folder))
         return fr_fail_at(error, FR_BAD_INPUT, folder, 0, "there is no such model folder");
     fr_model *model = NULL;
@@ -98,4 +107,18 @@ fr_status fr_model_load_as(fr_model **out, const char *folder, const fr_model_ch
 fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error)
 {
     return fr_model_load_as(model, folder, &(fr_model_change){0}, error);
+}
+
+const char *const fr_weights_names[] = {"f32", "stored", NULL};
+
+fr_status fr_model_open(fr_model **model, const char *path, fr_weights weights, fr_error *error)
+{
+    *model = NULL;
+    char *gguf;
+    FR_TRY(fr_gguf_locate(path, &gguf, error));
+    if (!gguf)
+        return fr_model_load(model, path, error);
+    fr_status status = fr_gguf_load(model, gguf, &(fr_model_change){0}, weights, error);
+    fr_free(gguf);
+    return status;
 }

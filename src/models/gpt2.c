@@ -6,6 +6,7 @@
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
 #include "models/decoder.h"
+#include "models/gguf.h"
 
 #include <math.h>
 #include <string.h>
@@ -249,4 +250,5 @@ const fr_model_kind fr_model_gpt2 = {
     .ignores_tensor = ignores_tensor,
     .tied = tied,
     .head_prefixes = head_prefixes,
+    .gguf = fr_gguf_gpt2,
 };

@@ -11,6 +11,7 @@
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
 #include "models/decoder.h"
+#include "models/gguf.h"
 
 #include <string.h>
 
@@ -478,4 +479,5 @@ const fr_model_kind fr_model_llama = {
     .prefix = "model.",
     .ignores_tensor = ignores_tensor,
     .tied = tied,
+    .gguf = fr_gguf_llama,
 };

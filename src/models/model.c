@@ -1,5 +1,6 @@
 /* model.c: what all models share: their parameters in the order of declaration, their weights'
    first values, gradients, state, and the calls that lead into a kind. */
+#include "frugal/formats.h"
 #include "models/models.h"
 #include "nn/nn.h"
 
@@ -217,6 +218,7 @@ void fr_model_destroy(fr_model *model)
     fr_model_head_free(&model->head);
     fr_free(model->generation);
     json_decref(model->kept);
+    fr_gguf_close(model->mapped);
     fr_free(model);
 }
 

@@ -24,6 +24,10 @@ void fr_model_draw(const fr_model *model, uint64_t seed, size_t number);
 fr_status fr_weights_load(fr_model *model, const char *folder, bool new_head, uint64_t seed,
                           fr_error *error);
 
+/* A model of shapes from the object of a config.json, as `change` wants it. `path` is for messages. */
+fr_status fr_model_from_json(fr_model **model, const json_t *json, const fr_model_change *change,
+                             const char *path, fr_error *error);
+
 /* ---- heads.c: what a model ends in ---- */
 
 /* A configuration's model_type: the field, or the kind's only one. */

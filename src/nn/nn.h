@@ -27,6 +27,8 @@ fr_tensor *fr_norm_apply(const fr_norm_layer *layer, fr_tape *tape, fr_tensor *x
 /* ---- weight forms ---- */
 
 fr_weight *fr_dense_create(fr_parameter *parameter); /* NULL: no memory */
+/* The value of its parameter has been replaced, perhaps by one that is stored otherwise. */
+void fr_weight_refresh(fr_weight *weight);
 void fr_linear_layer_destroy(fr_linear_layer *layer);
 
 /* ---- positions ---- */

@@ -5,6 +5,7 @@
    configuration is the caller's. Left alone because they are no part of how a text becomes ids:
    "truncation" and "padding" of tokenizer.json (callers of Hugging Face's library set them for
    each call). */
+#include "tokenizer/gguf.h"
 #include "tokenizer/json_reader.h"
 #include "tokenizer/read.h"
 
@@ -123,6 +124,16 @@ static fr_status load_config(const char *folder, char **config, fr_error *error)
     return status;
 }
 
+/* That of a GGUF file. */
+static fr_status load_gguf(fr_tokenizer **tokenizer, const char *path, fr_error *error)
+{
+    fr_gguf *file;
+    FR_TRY(fr_gguf_open(&file, path, error));
+    fr_status status = tokenizer_from_gguf(tokenizer, file, error);
+    fr_gguf_close(file);
+    return status;
+}
+
 /* The files beside it; without them there is no tokenizer. */
 static fr_status load_companions(fr_tokenizer **tokenizer, const char *folder, fr_error *error)
 {
@@ -137,6 +148,13 @@ static fr_status load_companions(fr_tokenizer **tokenizer, const char *folder, f
 fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error *error)
 {
     *tokenizer = NULL;
+    char *gguf;
+    FR_TRY(fr_gguf_locate(path, &gguf, error));
+    if (gguf) {
+        fr_status status = load_gguf(tokenizer, gguf, error);
+        fr_free(gguf);
+        return status;
+    }
     if (read_is_older(path)) {
         FR_TRY(read_tokenizer_files(tokenizer, path, error));
         return fr_path_is_folder(path) ? load_companions(tokenizer, path, error) : FR_OK;
