@@ -99,6 +99,7 @@ typedef enum fr_axis {
     FR_AXIS_HEADS,    /* heads * head_dim */
     FR_AXIS_KV_HEADS, /* kv_heads * head_dim */
     FR_AXIS_QKV,      /* (heads + 2 kv_heads) * head_dim, fused */
+    FR_AXIS_GATE_UP,  /* 2 F, fused */
     FR_AXIS_HEAD_DIM,
     FR_AXIS_POSITION,
     FR_AXIS_LABELS,    /* what a classifier tells apart */

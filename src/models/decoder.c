@@ -47,7 +47,7 @@ fr_status fr_decoder_declare_head(fr_model *model, const fr_decoder_head *head, 
     const char *name = tokens ? head->tokens : head->sequences;
     own->classifier_dropout = tokens ? (float)head->dropout : 0;
     own->classifier =
-        fr_model_add_linear(model, name ? name : "score", model->head.labels, FR_AXIS_NONE,
+        fr_model_add_linear(model, name ? name : "score", model->head.labels, FR_AXIS_LABELS,
                             model->width, FR_AXIS_HIDDEN, tokens, (float)head->std, error);
     return own->classifier ? FR_OK : error->status;
 }

@@ -6,15 +6,9 @@
 
 #include <string.h>
 
-static const fr_kind *const kinds[] = {&fr_model_gpt2.base,
-                                       &fr_model_llama.base,
-                                       &fr_model_bert.base,
-                                       &fr_model_roberta.base,
-                                       &fr_model_electra.base,
-                                       &fr_model_distilbert.base,
-                                       &fr_model_vit.base,
-                                       &fr_model_deit.base,
-                                       NULL};
+#define ENTRY(name) &fr_model_##name.base,
+static const fr_kind *const kinds[] = {FR_MODEL_KINDS(ENTRY) NULL};
+#undef ENTRY
 const fr_registry fr_models = {"model", "architecture families", kinds};
 
 /* ---- declaring ---- */

@@ -7,8 +7,23 @@
 
 #include <jansson.h>
 
-extern const fr_model_kind fr_model_gpt2, fr_model_llama, fr_model_bert, fr_model_roberta,
-    fr_model_electra, fr_model_distilbert, fr_model_vit, fr_model_deit;
+/* clang-format off */
+/* All families, one a line: adding one is a line here and its file. */
+#define FR_MODEL_KINDS(KIND) \
+    KIND(gpt2) \
+    KIND(gptneox) \
+    KIND(llama) \
+    KIND(phi3) \
+    KIND(bert) \
+    KIND(roberta) \
+    KIND(electra) \
+    KIND(distilbert) \
+    KIND(vit) \
+    KIND(deit)
+/* clang-format on */
+#define FR_MODEL_KIND(name) extern const fr_model_kind fr_model_##name;
+FR_MODEL_KINDS(FR_MODEL_KIND)
+#undef FR_MODEL_KIND
 
 /* A model with its parameters declared and allocated (zeros), not drawn. `config` and `head` are copied;
    head NULL: that of the model_type's first class. */

@@ -1,0 +1,246 @@
+/* gptneox.c: GPT-NeoX (arXiv 2204.06745) and Pythia (arXiv 2304.01373): decoder with layer norms, biases and rotary positions
+   on a part of each head; attention and the feed-forward layer read the same x.
+
+   x (B, T, C); per layer  y = x + attention(norm(x)) + feed_forward(norm'(x)), or one after the other when
+   use_parallel_residual is off. The fused matrix of a layer's queries, keys and values holds them head by head: (H, 3, D). */
+#include "models/decoder.h"
+
+#include <string.h>
+
+/* ---- configuration ---- */
+
+typedef struct neox_config {
+    int64_t vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads;
+    int64_t max_position_embeddings;
+    int hidden_act;
+    double layer_norm_eps, initializer_range;
+    double attention_dropout, hidden_dropout, classifier_dropout;
+    fr_rope_options rope;
+    bool use_parallel_residual, attention_bias, tie_word_embeddings;
+    int64_t bos_token_id, eos_token_id, pad_token_id;
+} neox_config;
+
+static void defaults(void *options)
+{
+    neox_config *c = options;
+    c->hidden_size = 256;
+    c->num_hidden_layers = 6;
+    c->num_attention_heads = 4;
+    c->max_position_embeddings = 1024;
+    c->hidden_act = FR_ACTIVATION_GELU;
+    c->layer_norm_eps = 1e-5;
+    c->initializer_range = 0.02;
+    c->classifier_dropout = 0.1;
+    fr_rope_defaults(&c->rope);
+    c->rope.part = 0.25;
+    c->use_parallel_residual = c->attention_bias = true;
+    c->bos_token_id = c->eos_token_id = c->pad_token_id = -1;
+}
+
+#define AT(field) offsetof(neox_config, field)
+static const fr_option options[] = {
+    {"vocab_size", FR_OPTION_INT, AT(vocab_size), "tokens", 0, INT32_MAX, NULL,
+     "entries of the vocabulary; 0: the tokenizer's"},
+    {"hidden_size", FR_OPTION_INT, AT(hidden_size), NULL, 1, 1 << 20, NULL, "width C"},
+    {"intermediate_size", FR_OPTION_INT, AT(intermediate_size), NULL, 0, 1 << 22, NULL,
+     "feed-forward width F; 0: 4 hidden_size"},
+    {"num_hidden_layers", FR_OPTION_INT, AT(num_hidden_layers), NULL, 1, 1 << 14, NULL, "layers"},
+    {"num_attention_heads", FR_OPTION_INT, AT(num_attention_heads), NULL, 1, 1 << 14, NULL,
+     "heads H, a divisor of hidden_size"},
+    {"max_position_embeddings", FR_OPTION_INT, AT(max_position_embeddings), "tokens", 1, INT32_MAX,
+     NULL, "the context that the model is made for"},
+    {"hidden_act", FR_OPTION_CHOICE, AT(hidden_act), NULL, 0, 0, fr_activation_names,
+     "activation of the feed-forward layer"},
+    {"layer_norm_eps", FR_OPTION_FLOAT, AT(layer_norm_eps), NULL, 0, 1, NULL,
+     "added to the variance before the root"},
+    {"rotary_emb_base", FR_OPTION_FLOAT, AT(rope.theta), NULL, 1, 1e12, NULL,
+     "base of the rotary frequencies"},
+    {"rotary_pct", FR_OPTION_FLOAT, AT(rope.part), NULL, 0, 1, NULL,
+     "part of a head that turns with the position"},
+    FR_ROPE_OPTIONS(neox_config, rope),
+    {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
+     "standard deviation of new weights; projections into the residual stream get it divided by "
+     "sqrt(2 layers)"},
+    {"use_parallel_residual", FR_OPTION_BOOL, AT(use_parallel_residual), NULL, 0, 0, NULL,
+     "attention and the feed-forward layer read the same; off: one after the other"},
+    {"attention_bias", FR_OPTION_BOOL, AT(attention_bias), NULL, 0, 0, NULL,
+     "biases of q, k, v and the output"},
+    {"tie_word_embeddings", FR_OPTION_BOOL, AT(tie_word_embeddings), NULL, 0, 0, NULL,
+     "the output matrix is the embedding"},
+    {"attention_dropout", FR_OPTION_FLOAT, AT(attention_dropout), NULL, 0, 0.99, NULL,
+     "dropout of attention probabilities"},
+    {"hidden_dropout", FR_OPTION_FLOAT, AT(hidden_dropout), NULL, 0, 0.99, NULL,
+     "dropout of the embeddings and of what layers add to the residual stream"},
+    {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
+     "dropout before a classifier of tokens"},
+    {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
+     "id that begins a text; -1: the tokenizer's, or none"},
+    {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
+     "id that ends a text; -1: the tokenizer's, or none"},
+    {"pad_token_id", FR_OPTION_INT, AT(pad_token_id), NULL, -1, INT32_MAX, NULL,
+     "id that fills rows; -1: none"},
+};
+#undef AT
+
+/* What transformers takes for absent fields. */
+static const fr_config_default absent[] = {
+    {"max_position_embeddings", "2048"}, {"bos_token_id", "0"}, {"eos_token_id", "2"}};
+static const char *const required[] = {"vocab_size",          "hidden_size",
+                                       "intermediate_size",   "num_hidden_layers",
+                                       "num_attention_heads", NULL};
+
+static fr_status read_config(void *config, const json_t *json, const char *path, fr_error *error)
+{
+    neox_config *c = config;
+    FR_TRY(fr_config_require(json, required, path, error));
+    FR_TRY(fr_config_fill(&fr_model_gptneox.base.options, config, json, absent,
+                          sizeof absent / sizeof absent[0], error));
+    return fr_rope_config_read(&c->rope, json, false, path, error);
+}
+
+static fr_status write_config(const void *config, json_t *json, fr_error *error)
+{
+    const neox_config *c = config;
+    json_object_set_new(json, "model_type", json_string("gpt_neox"));
+    FR_TRY(fr_config_write_table(&fr_model_gptneox.base.options, config, json, error));
+    return fr_rope_config_write(&c->rope, json, error);
+}
+
+/* ---- building ---- */
+
+static fr_status settle(neox_config *c, fr_error *error)
+{
+    if (c->vocab_size < 1)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "model gptneox: vocab_size is not set, and no tokenizer tells it");
+    if (c->hidden_size % c->num_attention_heads)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "model gptneox: num_attention_heads %lld does not divide hidden_size %lld",
+                       (long long)c->num_attention_heads, (long long)c->hidden_size);
+    if (!c->intermediate_size)
+        c->intermediate_size = 4 * c->hidden_size;
+    return FR_OK;
+}
+
+static void build_layer(fr_builder *b, fr_decoder_layer *layer, const neox_config *c,
+                        const fr_decoder *own)
+{
+    int64_t width = c->hidden_size, inner = c->intermediate_size;
+    fr_attention_layer *a = &layer->attention;
+    fr_feed_forward_layer *f = &layer->feed_forward;
+    fr_builder_norm(b, &layer->attention_norm, "input_layernorm", width, FR_AXIS_HIDDEN);
+    fr_builder_norm(b, &layer->feed_forward_norm, "post_attention_layernorm", width,
+                    FR_AXIS_HIDDEN);
+    a->fused = fr_builder_linear(b, "attention.query_key_value", 3 * width, FR_AXIS_QKV, width,
+                                 FR_AXIS_HIDDEN, c->attention_bias, false);
+    a->out = fr_builder_linear(b, "attention.dense", width, FR_AXIS_HIDDEN, width, FR_AXIS_HEADS,
+                               c->attention_bias, true);
+    f->up = fr_builder_linear(b, "mlp.dense_h_to_4h", inner, FR_AXIS_FFN, width, FR_AXIS_HIDDEN,
+                              true, false);
+    f->down = fr_builder_linear(b, "mlp.dense_4h_to_h", width, FR_AXIS_HIDDEN, inner, FR_AXIS_FFN,
+                                true, true);
+    a->fused_by_head = true;
+    a->heads = a->kv_heads = c->num_attention_heads;
+    a->head_dim = width / c->num_attention_heads;
+    a->rotary = &own->rotary;
+    a->score_dropout = (float)c->attention_dropout;
+    a->dropout = f->dropout = (float)c->hidden_dropout;
+    f->activation = (fr_activation)c->hidden_act;
+    layer->parallel = c->use_parallel_residual;
+    fr_decoder_layer_number(layer, (int)b->layer);
+}
+
+static void describe(fr_model *model, const neox_config *c)
+{
+    model->vocabulary = c->vocab_size;
+    model->width = c->hidden_size;
+    model->layers = c->num_hidden_layers;
+    model->heads = model->kv_heads = c->num_attention_heads;
+    model->head_dim = c->hidden_size / c->num_attention_heads;
+    model->max_positions = c->max_position_embeddings;
+    model->bos = c->bos_token_id;
+    model->eos = c->eos_token_id;
+    model->pad = c->pad_token_id;
+}
+
+static fr_status build(fr_model *model, fr_error *error)
+{
+    neox_config *c = model->config;
+    FR_TRY(settle(c, error));
+    describe(model, c);
+    fr_decoder *own =
+        fr_decoder_create(model, "gpt_neox.embed_in.weight", c->initializer_range, error);
+    if (!own)
+        return error->status;
+    own->dropout = (float)c->hidden_dropout;
+    FR_TRY(fr_rotary_create(&own->rotary, &c->rope, model->head_dim, c->max_position_embeddings,
+                            error));
+    fr_builder b = {.model = model,
+                    .prefix = "gpt_neox.layers.",
+                    .std = c->initializer_range,
+                    .eps = c->layer_norm_eps,
+                    .norm_bias = true,
+                    .error = error};
+    for (; b.layer < c->num_hidden_layers; b.layer++)
+        build_layer(&b, &own->layers[b.layer], c, own);
+    FR_TRY(b.status);
+    FR_TRY(fr_norm_declare(&own->norm, model, "gpt_neox.final_layer_norm", c->hidden_size,
+                           FR_AXIS_HIDDEN, true, c->layer_norm_eps, error));
+    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "embed_out.weight",
+                            .tokens = "classifier",
+                            .dropout = c->classifier_dropout,
+                            .std = c->initializer_range};
+    return fr_decoder_declare_head(model, &head, error);
+}
+
+/* ---- descriptor ---- */
+
+/* Tables that old files carry: causal masks and frequencies. */
+static bool ignores_tensor(const char *name)
+{
+    size_t length = strlen(name);
+    static const char *const ends[] = {".attention.bias", ".attention.masked_bias",
+                                       ".rotary_emb.inv_freq"};
+    for (int i = 0; i < 3; i++)
+        if (length >= strlen(ends[i]) && strcmp(name + length - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return false;
+}
+
+static const fr_model_class classes[] = {
+    {"gpt_neox", "GPTNeoXForCausalLM", FR_TASK_CAUSAL_LM},
+    {"gpt_neox", "GPTNeoXModel", FR_TASK_NONE},
+    {"gpt_neox", "GPTNeoXForSequenceClassification", FR_TASK_SEQUENCE_CLASSIFICATION},
+    {"gpt_neox", "GPTNeoXForTokenClassification", FR_TASK_TOKEN_CLASSIFICATION},
+    {0}};
+static const char *const model_types[] = {"gpt_neox", NULL};
+static const fr_tied_name tied[] = {{"embed_out.weight", "gpt_neox.embed_in.weight"},
+                                    {"lm_head.weight", "gpt_neox.embed_in.weight"},
+                                    {0}};
+static const char *const head_prefixes[] = {"embed_out.", "lm_head.", "score.", "classifier.",
+                                            NULL};
+static const char *const extra_fields[] = {FR_ROPE_FIELDS, NULL};
+static const char *const ignored_fields[] = {"attention_probs_dropout_prob", "hidden_dropout_prob",
+                                             NULL};
+
+const fr_model_kind fr_model_gptneox = {
+    .base = {"gptneox",
+             "decoder with layer norms, rotary positions and parallel residuals: GPT-NeoX, Pythia",
+             "arXiv 2204.06745, 2304.01373",
+             {"model.gptneox", options, sizeof options / sizeof options[0], sizeof(neox_config),
+              defaults}},
+    .model_types = model_types,
+    .classes = classes,
+    .extra_fields = extra_fields,
+    .ignored_fields = ignored_fields,
+    .read_config = read_config,
+    .write_config = write_config,
+    .build = build,
+    .hidden = fr_decoder_hidden,
+    .outputs = fr_decoder_outputs,
+    .destroy = fr_decoder_destroy,
+    .prefix = "gpt_neox.",
+    .ignores_tensor = ignores_tensor,
+    .tied = tied,
+    .head_prefixes = head_prefixes,
+};
