@@ -31,7 +31,8 @@ typedef enum fr_status {
     FR_NO_MEMORY,   /* exit code 1 */
     FR_NUMERIC,     /* a number that is not finite (exit code 1) */
     FR_WRONG_CALL,  /* a caller broke a contract: shapes that do not fit (exit code 1) */
-    FR_INTERRUPTED  /* stopped by a signal, the state is saved (exit code 130) */
+    FR_INTERRUPTED, /* stopped by a signal, the state is saved (exit code 130) */
+    FR_FAILED       /* a check was made, and what it looked at failed it (exit code 1) */
 } fr_status;
 
 typedef struct fr_error {

@@ -266,6 +266,12 @@ typedef struct fr_model_change {
 } fr_model_change;
 fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_change *change,
                            fr_error *error);
+/* From config.json and generation_config.json alone: parameters have shapes and no data. */
+fr_status fr_model_load_shapes(fr_model **model, const char *folder, fr_error *error);
+struct fr_weight_folder; /* formats.h */
+/* Would these weights load into the model (of shapes)? Names what does not fit. */
+fr_status fr_model_check_weights(fr_model *model, const struct fr_weight_folder *weights,
+                                 const char *folder, fr_error *error);
 /* The head that a folder's config.json tells. Freed with fr_model_head_free. */
 fr_status fr_model_folder_head(fr_model_head *head, const char *folder, fr_error *error);
 typedef struct fr_model_save_options {

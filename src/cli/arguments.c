@@ -28,34 +28,54 @@ const char *cli_option_text(const char *name, char text[CLI_OPTION_TEXT])
 
 /* ---- the verb ---- */
 
-static fr_status find_verb(cli_arguments *a, const char *name, fr_error *error)
+const char *cli_verb_word(const cli_verb *verb)
+{
+    const char *space = strrchr(verb->name, ' ');
+    return space ? space + 1 : verb->name;
+}
+
+/* The verb called `name` of a list; `above` is the verb that has the list, NULL: none. */
+static fr_status find_verb(cli_arguments *a, const cli_verb *const *verbs, const cli_verb *above,
+                           const char *name, fr_error *error)
 {
     const char *names[MOST_OPTIONS];
     size_t count = 0;
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++) {
-        if (strcmp((*verb)->name, name) == 0) {
+    for (const cli_verb *const *verb = verbs; *verb; verb++) {
+        if (strcmp(cli_verb_word(*verb), name) == 0) {
             a->verb = *verb;
             return FR_OK;
         }
         if (count < MOST_OPTIONS)
-            names[count++] = (*verb)->name;
+            names[count++] = cli_verb_word(*verb);
     }
     const char *nearest = fr_nearest_name(name, names, count);
-    return fr_fail(error, FR_BAD_INPUT, "unknown verb '%s'%s%s%s\n`frugal help` lists the verbs",
-                   name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                   nearest ? "'?" : "");
+    return fr_fail(error, FR_BAD_INPUT,
+                   "unknown verb '%s'%s%s%s\n`frugal help%s%s` lists the verbs", name,
+                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "",
+                   above ? " " : "", above ? above->name : "");
 }
 
-/* The first word that is not an option (nor the value of --threads). */
-static int verb_position(int count, char **words)
+/* The first word behind `last` that is not an option (nor the value of --threads). */
+static int verb_position(int count, char **words, int last)
 {
-    for (int i = 1; i < count; i++) {
+    for (int i = last + 1; i < count; i++) {
         if (words[i][0] != '-')
             return i;
         if (strcmp(words[i], "--threads") == 0)
             i++;
     }
     return 0;
+}
+
+/* The verb, and the verb's verb; where they stand. */
+static fr_status find_verbs(cli_arguments *a, int count, char **words, int at[2], fr_error *error)
+{
+    at[0] = verb_position(count, words, 0);
+    if (at[0])
+        FR_TRY(find_verb(a, cli_verbs, NULL, words[at[0]], error));
+    const cli_verb *verb = a->verb;
+    at[1] = verb && verb->verbs ? verb_position(count, words, at[0]) : 0;
+    return at[1] ? find_verb(a, verb->verbs, verb, words[at[1]], error) : FR_OK;
 }
 
 /* ---- options ---- */
@@ -203,14 +223,14 @@ static fr_status check_operand_count(const cli_arguments *a, fr_error *error)
         count == 1 ? "" : "s", found, quantity, limit, verb->name, verb->usage ? verb->usage : "");
 }
 
-static fr_status read_words(cli_arguments *a, cursor *c, int verb_at, fr_error *error)
+static fr_status read_words(cli_arguments *a, cursor *c, const int verbs_at[2], fr_error *error)
 {
     size_t operands = 0, words = 0, room = (size_t)c->count;
     bool ended = false;
     while (c->next < c->count) {
         int at = c->next++;
         const char *word = c->words[at];
-        if (at == verb_at)
+        if (at == verbs_at[0] || at == verbs_at[1])
             continue;
         if (!ended && strcmp(word, "--") == 0)
             ended = true;
@@ -243,9 +263,8 @@ static bool asks_for_help(int count, char **words)
 fr_status cli_arguments_read(cli_arguments *a, int count, char **words, fr_error *error)
 {
     *a = (cli_arguments){0};
-    int verb_at = verb_position(count, words);
-    if (verb_at)
-        FR_TRY(find_verb(a, words[verb_at], error));
+    int verbs_at[2];
+    FR_TRY(find_verbs(a, count, words, verbs_at, error));
     if (asks_for_help(count, words)) {
         a->help = true;
         return FR_OK;
@@ -258,7 +277,11 @@ fr_status cli_arguments_read(cli_arguments *a, int count, char **words, fr_error
     if (table && table->defaults)
         table->defaults(a->call.options);
     cursor c = {.next = 1, .count = count, .words = words};
-    FR_TRY(read_words(a, &c, verb_at, error));
+    FR_TRY(read_words(a, &c, verbs_at, error));
+    if (a->verb && !a->verb->run)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "no verb of %s\nusage: frugal %s %s\n`frugal help %s` lists the verbs",
+                       a->verb->name, a->verb->name, a->verb->usage, a->verb->name);
     return a->verb ? check_operand_count(a, error) : FR_OK;
 }
 

@@ -17,17 +17,20 @@ typedef struct cli_call {
 } cli_call;
 
 typedef struct cli_verb {
-    const char *name;
+    const char *name;    /* of a verb's verb with it: "hub verify" */
     const char *usage;   /* "TEXT... --budget TIME --out DIR" */
     const char *summary; /* one line for `frugal help` */
     const char *
         help; /* paragraphs and examples for `frugal help NAME` and `frugal NAME --help`, may be NULL */
     const fr_option_table *
         options; /* `max_tokens` is --max-tokens (and --max-tokens=5); a bool needs no value; NULL: none */
-    size_t least_operands, most_operands; /* SIZE_MAX: no limit */
-    bool takes_words;                     /* key=value words are allowed */
-    fr_status (*run)(const cli_call *call, fr_error *error);
+    size_t least_operands, most_operands;                    /* SIZE_MAX: no limit */
+    bool takes_words;                                        /* key=value words are allowed */
+    fr_status (*run)(const cli_call *call, fr_error *error); /* NULL: it has verbs of its own */
+    const struct cli_verb *const *verbs; /* frugal HUB VERIFY ...: NULL-terminated; NULL: none */
 } cli_verb;
+/* A verb's name without its verb's: "verify". */
+const char *cli_verb_word(const cli_verb *verb);
 
 extern const cli_verb *const cli_verbs[];         /* NULL-terminated; verbs.c */
 extern const fr_registry *const cli_registries[]; /* NULL-terminated; registries.c */

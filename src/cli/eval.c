@@ -170,6 +170,13 @@ static const char help[] =
     "  frugal eval out held_out.txt\n"
     "  frugal eval out books/ notes.jsonl --json";
 
-const cli_verb cli_eval = {"eval",   "MODEL TEXT...", "loss, perplexity and bits per byte of text",
-                           help,     &table,          2,
-                           SIZE_MAX, false,           run};
+const cli_verb cli_eval = {
+    .name = "eval",
+    .usage = "MODEL TEXT...",
+    .summary = "loss, perplexity and bits per byte of text",
+    .help = help,
+    .options = &table,
+    .least_operands = 2,
+    .most_operands = SIZE_MAX,
+    .run = run,
+};

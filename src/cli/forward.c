@@ -411,12 +411,13 @@ static const char help[] =
     "  frugal forward out --text \"Once upon a time\"\n"
     "  frugal forward out --ids \"1,2,3;4,5,6\" --tap \"layers.*.out\" --out forward.safetensors";
 
-const cli_verb cli_forward = {"forward",
-                              "MODEL --ids 1,2,3 | --text TEXT | --pixels FILE",
-                              "outputs and intermediate results of one run",
-                              help,
-                              &table,
-                              1,
-                              1,
-                              false,
-                              run};
+const cli_verb cli_forward = {
+    .name = "forward",
+    .usage = "MODEL --ids 1,2,3 | --text TEXT | --pixels FILE",
+    .summary = "outputs and intermediate results of one run",
+    .help = help,
+    .options = &table,
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = run,
+};

@@ -301,4 +301,12 @@ static const char help[] =
     "  frugal generate out \"\" --samples 5 --top-p 0.9 --seed 7 --json";
 
 const cli_verb cli_generate = {
-    "generate", "MODEL [PROMPT]", "continue a prompt", help, &table, 1, 2, false, run};
+    .name = "generate",
+    .usage = "MODEL [PROMPT]",
+    .summary = "continue a prompt",
+    .help = help,
+    .options = &table,
+    .least_operands = 1,
+    .most_operands = 2,
+    .run = run,
+};

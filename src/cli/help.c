@@ -49,6 +49,12 @@ void cli_help_verb(const cli_verb *verb, fr_buffer *out)
     if (verb->help)
         fr_buffer_printf(out, "\n%s%s", verb->help,
                          verb->help[strlen(verb->help) - 1] == '\n' ? "" : "\n");
+    if (verb->verbs) {
+        fr_buffer_text(out, "\nverbs:\n");
+        for (const cli_verb *const *v = verb->verbs; *v; v++)
+            fr_buffer_printf(out, "  %s %-10s %s\n", verb->name, cli_verb_word(*v), (*v)->summary);
+        return;
+    }
     fr_buffer_text(out, "\noptions:\n");
     for (size_t i = 0; verb->options && i < verb->options->count; i++)
         write_verb_option(verb->options, &verb->options->options[i], out);
@@ -252,7 +258,9 @@ static fr_status explain(const cli_call *call, question *q, fr_error *error)
             cli_help_overview(q->out);
         return FR_OK;
     }
-    const char *asked = call->operands[0];
+    char asked[sizeof q->name]; /* "hub verify" is one name */
+    snprintf(asked, sizeof asked, "%s%s%s", call->operands[0], call->operand_count > 1 ? " " : "",
+             call->operand_count > 1 ? call->operands[1] : "");
     const char *name = asked + strspn(asked, "-");
     snprintf(q->name, sizeof q->name, "%.*s", (int)strcspn(name, "="), name);
     search(q);
@@ -301,6 +309,6 @@ const cli_verb cli_help = {
             "  frugal help lr             an option, wherever it occurs\n"
             "  frugal help -- --seed      the same, as it is written on the command line\n",
     .options = &table,
-    .most_operands = 1,
+    .most_operands = 2,
     .run = run,
 };

@@ -25,5 +25,12 @@ static const char help[] =
     "\n"
     "  frugal report out/run";
 
-const cli_verb cli_report = {"report", "RUN", "write a run's report.html", help, NULL, 1, 1,
-                             false,    run};
+const cli_verb cli_report = {
+    .name = "report",
+    .usage = "RUN",
+    .summary = "write a run's report.html",
+    .help = help,
+    .least_operands = 1,
+    .most_operands = 1,
+    .run = run,
+};

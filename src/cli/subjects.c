@@ -15,11 +15,20 @@ static void add(collection *c, cli_subject subject)
     c->count++;
 }
 
-static void collect(collection *c)
+static void add_verbs(collection *c, const cli_verb *const *verbs)
 {
-    for (const cli_verb *const *v = cli_verbs; *v; v++)
+    for (const cli_verb *const *v = verbs; *v; v++) {
         add(c, (cli_subject){"verb", "what the program does: frugal VERB ...", (*v)->name,
                              (*v)->summary, NULL, (*v)->options, *v});
+        for (const cli_verb *const *own = (*v)->verbs; own && *own; own++)
+            add(c, (cli_subject){"verb", "what the program does: frugal VERB ...", (*own)->name,
+                                 (*own)->summary, NULL, (*own)->options, *own});
+    }
+}
+
+static void collect(collection *c)
+{
+    add_verbs(c, cli_verbs);
     for (const fr_registry *const *r = cli_registries; *r; r++)
         for (const fr_kind *const *k = (*r)->entries; *k; k++)
             add(c, (cli_subject){(*r)->point, (*r)->summary, (*k)->name, (*k)->summary,

@@ -77,31 +77,45 @@ static fr_status read_config_file(fr_model **model, const char *folder,
     return status;
 }
 
-fr_status fr_model_load_as(fr_model **out, const char *folder, const fr_model_change *change,
+static fr_status load_shapes(fr_model **model, const char *folder, const fr_model_change *change,
+                             fr_error *error)
+{
+    *model = NULL;
+    if (!fr_path_is_folder(folder))
+        return fr_fail_at(error, FR_BAD_INPUT, folder, 0, "there is no such model folder");
+    fr_status status = read_config_file(model, folder, change, error);
+    if (status == FR_OK)
+        status = fr_generation_read(*model, folder, error);
+    if (status != FR_OK) {
+        fr_model_destroy(*model);
+        *model = NULL;
+    }
+    return status;
+}
+
+fr_status fr_model_load_shapes(fr_model **model, const char *folder, fr_error *error)
+{
+    return load_shapes(model, folder, &(fr_model_change){0}, error);
+}
+
+fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_change *change,
                            fr_error *error)
 {
-    *out = NULL;
     char *gguf;
+    *model = NULL;
     FR_TRY(fr_gguf_locate(folder, &gguf, error));
     if (gguf) {
-        fr_status loaded = fr_gguf_load(out, gguf, change, FR_WEIGHTS_F32, error);
+        fr_status loaded = fr_gguf_load(model, gguf, change, FR_WEIGHTS_F32, error);
         fr_free(gguf);
         return loaded;
     }
-    if (!fr_path_is_folder(folder))
-        return fr_fail_at(error, FR_BAD_INPUT, folder, 0, "there is no such model folder");
-    fr_model *model = NULL;
-    fr_status status = read_config_file(&model, folder, change, error);
-    if (status == FR_OK)
-        status = fr_generation_read(model, folder, error);
-    if (status == FR_OK)
-        status = fr_weights_load(model, folder, change->head != NULL, change->seed, error);
+    FR_TRY(load_shapes(model, folder, change, error));
+    fr_status status = fr_weights_load(*model, folder, change->head != NULL, change->seed, error);
     if (status != FR_OK) {
-        fr_model_destroy(model);
-        return status;
+        fr_model_destroy(*model);
+        *model = NULL;
     }
-    *out = model;
-    return FR_OK;
+    return status;
 }
 
 fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error)

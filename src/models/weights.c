@@ -163,56 +163,39 @@ static fr_status match_file(const loading *l, const fr_weight_file *file, const 
     return FR_OK;
 }
 
-/* A stored copy of a tied parameter holds the same numbers. */
+/* A stored copy of a tied parameter holds the same numbers as the parameter's own tensor. */
 static fr_status check_copy(const loading *l, const fr_stored_tensor *entry,
-                            const fr_parameter *parameter, const char *path)
+                            const fr_stored_tensor *own, const char *path)
 {
-    const fr_tensor *value = parameter->value;
-    bool same = entry->read && entry->rank == value->rank &&
-                memcmp(entry->shape, value->shape, (size_t)value->rank * sizeof(int64_t)) == 0;
-    int64_t count = fr_tensor_count(value);
+    bool same = entry->read && own->read && entry->rank == own->rank &&
+                memcmp(entry->shape, own->shape, (size_t)own->rank * sizeof(int64_t)) == 0;
+    int64_t count = 1;
+    for (int i = 0; i < own->rank; i++)
+        count *= own->shape[i];
     for (int64_t begin = 0; begin < count && same; begin += CHUNK) {
         int64_t part = count - begin < CHUNK ? count - begin : CHUNK;
-        const float *numbers = convert_chunk(l, entry, begin, part);
-        same = memcmp(numbers, (const float *)fr_tensor_host(value) + begin,
-                      (size_t)part * sizeof *numbers) == 0;
+        entry->read(entry, begin, part, l->scratch);
+        own->read(own, begin, part, l->scratch + CHUNK);
+        same = memcmp(l->scratch, l->scratch + CHUNK, (size_t)part * sizeof *l->scratch) == 0;
     }
     if (same)
         return FR_OK;
     return fr_fail_at(l->error, FR_BAD_INPUT, path, 0,
                       "tensor '%s' differs from %s, to which config.json ties it", entry->name,
-                      parameter->name);
+                      own->name);
 }
 
-static fr_status check_tied(const loading *l, const fr_weight_file *file, const char *path)
+static fr_status check_tied(const loading *l, const fr_weight_file *file)
 {
     for (const fr_tied_name *tied = l->model->kind->tied; tied && tied->stored; tied++) {
         const fr_stored_tensor *entry = fr_weight_file_find(file, tied->stored);
-        const fr_parameter *parameter = fr_model_parameter(l->model, tied->parameter);
-        if (entry && parameter && find(l->model, tied->stored) == l->model->parameter_count &&
+        size_t own = find(l->model, tied->parameter);
+        if (entry && own < l->model->parameter_count && l->found[own] &&
+            find(l->model, tied->stored) == l->model->parameter_count &&
             !(l->new_head && is_head(l->model, tied->stored)))
-            FR_TRY(check_copy(l, entry, parameter, path));
+            FR_TRY(check_copy(l, entry, l->found[own], fr_weight_file_path(file)));
     }
     return FR_OK;
-}
-
-/* A part that the files do not have at all, and need not have, goes. */
-static void drop_optional_part(const loading *l)
-{
-    fr_model *model = l->model;
-    const char *part = model->kind->optional_part ? model->kind->optional_part(model) : NULL;
-    size_t length = part ? strlen(part) : 0;
-    for (size_t i = 0; i < model->parameter_count && part; i++)
-        if (l->found[i] && strncmp(model->parameters[i]->name, part, length) == 0)
-            part = NULL;
-    if (!part)
-        return;
-    model->kind->drop_part(model);
-    size_t kept = 0;
-    for (size_t i = 0; i < model->parameter_count; i++)
-        if (strncmp(model->parameters[i]->name, part, length) != 0)
-            l->found[kept++] = l->found[i];
-    fr_model_drop(model, part);
 }
 
 /* Every parameter must have come. */
@@ -255,13 +238,21 @@ static fr_status allocate(const loading *l, const char *folder)
     return FR_OK;
 }
 
-static fr_status load_files(const loading *l, const fr_weight_folder *weights, const char *folder)
+/* The files' tensors are the model's parameters. */
+static fr_status match_files(const loading *l, const fr_weight_folder *weights, const char *folder)
 {
     fr_weight_file *const *files = weights->files;
     for (size_t i = 0; i < weights->count; i++)
         FR_TRY(match_file(l, files[i], fr_weight_file_path(files[i])));
-    drop_optional_part(l);
     FR_TRY(check_missing(l, weights->count == 1 ? fr_weight_file_path(files[0]) : folder));
+    for (size_t i = 0; i < weights->count; i++)
+        FR_TRY(check_tied(l, files[i]));
+    return FR_OK;
+}
+
+static fr_status load_files(const loading *l, const fr_weight_folder *weights, const char *folder)
+{
+    FR_TRY(match_files(l, weights, folder));
     FR_TRY(allocate(l, folder));
     for (size_t i = 0; i < l->model->parameter_count; i++) {
         const fr_parameter *parameter = l->model->parameters[i];
@@ -273,9 +264,22 @@ static fr_status load_files(const loading *l, const fr_weight_folder *weights, c
             l->found[i]->read(l->found[i], 0, fr_tensor_count(parameter->value),
                               fr_tensor_host(parameter->value));
     }
-    for (size_t i = 0; i < weights->count; i++)
-        FR_TRY(check_tied(l, files[i], fr_weight_file_path(files[i])));
     return FR_OK;
+}
+
+/* Match the folder's files with the model, and load them or not. */
+static fr_status with_files(loading *l, const fr_weight_folder *weights, const char *folder,
+                            fr_status (*work)(const loading *, const fr_weight_folder *,
+                                              const char *))
+{
+    l->found = fr_alloc_array(l->model->parameter_count, sizeof *l->found, FR_MEMORY_OTHER);
+    l->scratch = fr_alloc_array(2 * CHUNK, sizeof *l->scratch, FR_MEMORY_OTHER);
+    fr_status status = l->found && l->scratch
+                           ? work(l, weights, folder)
+                           : fr_fail(l->error, FR_NO_MEMORY, "no memory to load %s", folder);
+    fr_free((void *)l->found);
+    fr_free(l->scratch);
+    return status;
 }
 
 fr_status fr_weights_load(fr_model *model, const char *folder, bool new_head, uint64_t seed,
@@ -284,13 +288,14 @@ fr_status fr_weights_load(fr_model *model, const char *folder, bool new_head, ui
     fr_weight_folder weights;
     loading l = {.model = model, .new_head = new_head, .seed = seed, .error = error};
     FR_TRY(fr_weight_folder_open(&weights, folder, error));
-    l.found = fr_alloc_array(model->parameter_count, sizeof *l.found, FR_MEMORY_OTHER);
-    l.scratch = fr_alloc_array(CHUNK, sizeof *l.scratch, FR_MEMORY_OTHER);
-    fr_status status = l.found && l.scratch
-                           ? load_files(&l, &weights, folder)
-                           : fr_fail(error, FR_NO_MEMORY, "no memory to load %s", folder);
-    fr_free((void *)l.found);
-    fr_free(l.scratch);
+    fr_status status = with_files(&l, &weights, folder, load_files);
     fr_weight_folder_close(&weights);
     return status;
+}
+
+fr_status fr_model_check_weights(fr_model *model, const fr_weight_folder *weights,
+                                 const char *folder, fr_error *error)
+{
+    loading l = {.model = model, .error = error};
+    return with_files(&l, weights, folder, match_files);
 }
