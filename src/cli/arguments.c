@@ -278,7 +278,7 @@ fr_status cli_arguments_read(cli_arguments *a, int count, char **words, fr_error
         table->defaults(a->call.options);
     cursor c = {.next = 1, .count = count, .words = words};
     FR_TRY(read_words(a, &c, verbs_at, error));
-    if (a->verb && !a->verb->run)
+    if (a->verb && a->verb->verbs)
         return fr_fail(error, FR_BAD_INPUT,
                        "no verb of %s\nusage: frugal %s %s\n`frugal help %s` lists the verbs",
                        a->verb->name, a->verb->name, a->verb->usage, a->verb->name);
