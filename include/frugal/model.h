@@ -332,6 +332,43 @@ fr_tensor *fr_model_cross_entropy(fr_model *model, fr_tape *tape, fr_tensor *hid
 /* Everything that the model gives for a batch; NULL tensors after an error on the tape. */
 void fr_model_outputs(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_outputs *outputs);
 
+/* ---- sentence encoders ---------------------------------------------------------------------------------------------- */
+
+/* How the states of a row's tokens become one vector. */
+typedef enum fr_pooling {
+    FR_POOLING_CLS, /* the first token's */
+    FR_POOLING_MAX,
+    FR_POOLING_MEAN,
+    FR_POOLING_MEAN_SQRT,     /* the sum divided by the root of the number of tokens */
+    FR_POOLING_WEIGHTED_MEAN, /* token t counts t + 1 times */
+    FR_POOLING_LAST,          /* the last token's */
+    FR_POOLINGS
+} fr_pooling;
+/* sentence-transformers' names in that order, NULL-terminated. */
+extern const char *const fr_pooling_names[];
+
+/* What a sentence-transformers folder has around its model: modules.json, sentence_bert_config.json, N_Pooling/config.json. */
+typedef struct fr_sentence {
+    fr_pooling pooling[FR_POOLINGS]; /* several: one behind the other */
+    int poolings;
+    bool normalize;     /* to length 1 */
+    int64_t max_tokens; /* of a text, special ones included; 0: the model's positions */
+    char *model_path;   /* of the model inside the folder; "": the folder itself */
+    char *prompt;       /* what goes before every text; NULL: nothing */
+} fr_sentence;
+/* Modules other than Transformer, Pooling and Normalize, and options that change a vector, are refused by name. A folder
+   without modules.json is pooled by its mean, as sentence-transformers does. Freed with fr_sentence_free. */
+fr_status fr_sentence_load(fr_sentence *sentence, const char *folder, fr_error *error);
+void fr_sentence_free(fr_sentence *sentence);
+/* Write those files beside a saved model. */
+fr_status fr_sentence_save(const fr_sentence *sentence, const fr_model *model, const char *folder,
+                           fr_error *error);
+/* hidden (B, T, C) of the rows' first `lengths` (B) i32 tokens (NULL: all) -> (B, poolings * C). */
+fr_tensor *fr_sentence_pool(const fr_sentence *sentence, fr_tape *tape, fr_tensor *hidden,
+                            fr_tensor *lengths);
+
+/* ---- caches ---------------------------------------------------------------------------------------------------------- */
+
 /* `rows` sequences of at most `capacity` positions each; f32. */
 fr_cache *fr_cache_create(const fr_model *model, int64_t rows, int64_t capacity, fr_error *error);
 void fr_cache_destroy(fr_cache *cache);

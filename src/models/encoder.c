@@ -152,6 +152,8 @@ fr_tensor *fr_encoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *bat
     if (refuse_call(tape, model, batch, cache))
         return NULL;
     fr_step step = {.segments = batch->segments, .lengths = batch->lengths};
+    if (own->relative.table)
+        step.relative_bias = fr_relative_bias(&own->relative, tape, batch->ids->shape[1]);
     fr_tensor *x = embed(model, tape, batch);
     for (int64_t i = 0; i < model->layers; i++)
         x = fr_encoder_layer_apply(&own->layers[i], tape, x, &step, model->recompute);
@@ -261,6 +263,22 @@ static fr_status declare_embeddings(fr_encoder *own, fr_model *model, fr_error *
     return declare_project(own, model, error);
 }
 
+/* MPNet: 32 buckets up to a distance of 128, however many rows the table has. */
+static fr_status declare_relative(fr_encoder *own, fr_model *model, fr_error *error)
+{
+    const fr_encoder_config *c = model->config;
+    if (!c->family->relative)
+        return FR_OK;
+    own->relative = (fr_relative_layer){.buckets = 32, .most_distance = 128, .bidirectional = true};
+    if (c->relative_attention_num_buckets < own->relative.buckets)
+        return refuse(error, c, "relative_attention_num_buckets must be at least 32");
+    own->relative.table = fr_model_add_parameter(
+        model, c->family->relative, 2,
+        (const int64_t[]){c->relative_attention_num_buckets, c->num_attention_heads},
+        (const fr_axis[]){FR_AXIS_NONE, FR_AXIS_NONE}, false, (float)c->initializer_range, error);
+    return own->relative.table ? FR_OK : error->status;
+}
+
 static void build_layer(fr_builder *b, fr_encoder_layer *layer, const fr_encoder_config *c)
 {
     const fr_encoder_family *f = c->family;
@@ -304,6 +322,7 @@ fr_status fr_encoder_build(fr_model *model, fr_error *error)
     for (; b.layer < c->num_hidden_layers; b.layer++)
         build_layer(&b, &own->layers[b.layer], c);
     FR_TRY(b.status);
+    FR_TRY(declare_relative(own, model, error));
     return fr_encoder_build_head(model, error);
 }
 

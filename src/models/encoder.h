@@ -47,6 +47,7 @@ typedef struct fr_encoder_family {
     bool places_from_padding; /* positions count from the padding id on, and padding stands at it */
     int64_t padding;          /* the id whose rows stay as they are; -1: pad_token_id */
     bool token_types;
+    const char *relative;         /* table of biases by distance; NULL: none */
     const fr_encoder_head *heads; /* ended by one without dense and out */
 } fr_encoder_family;
 
@@ -62,6 +63,7 @@ typedef struct fr_encoder_config {
     double layer_norm_eps, initializer_range;
     bool tie_word_embeddings;
     int64_t bos_token_id, eos_token_id, pad_token_id;
+    int64_t relative_attention_num_buckets;
     /* ELECTRA's summary of a text for multiple choice */
     int summary_type, summary_activation;
     bool summary_use_proj;
@@ -71,6 +73,7 @@ typedef struct fr_encoder {
     fr_parameter *words, *positions, *types; /* (V, E), (P, E), (types, E); types NULL: none */
     fr_norm_layer norm;                      /* of their sum */
     fr_linear_layer *project;                /* E -> C where they differ */
+    fr_relative_layer relative;              /* table NULL: none */
     fr_encoder_layer *layers;
     const fr_encoder_head *head; /* NULL: none */
     fr_linear_layer *dense, *out;

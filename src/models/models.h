@@ -18,6 +18,7 @@
     KIND(roberta) \
     KIND(electra) \
     KIND(distilbert) \
+    KIND(mpnet) \
     KIND(vit) \
     KIND(deit)
 /* clang-format on */

@@ -44,6 +44,8 @@ static void list_parts(fr_step *step, fr_tensor ***parts)
     parts[0] = &step->positions;
     parts[1] = &step->segments;
     parts[2] = &step->lengths;
+    parts[3] = &step->relative_bias;
+    parts[4] = &step->frequencies;
 }
 
 static fr_tensor *apply_again(fr_tape *tape, fr_tensor *const *inputs, int count, void *context)

@@ -60,7 +60,8 @@ static fr_tensor *widen(const fr_feed_forward_layer *layer, fr_tape *tape, fr_te
 
 fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x)
 {
-    fr_tensor *out = fr_linear_layer_apply(layer->down, tape, widen(layer, tape, x));
+    fr_tensor *out = fr_linear_layer_apply(
+        layer->down, tape, fr_dropout(tape, widen(layer, tape, x), layer->inner_dropout));
     out = fr_layer_tap(tape, out, layer->tower, layer->index, "feed_forward.out");
     return fr_dropout(tape, out, layer->dropout);
 }

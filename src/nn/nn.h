@@ -13,6 +13,7 @@ typedef struct fr_norm_layer {
     fr_parameter *weight;
     fr_parameter *bias; /* NULL: root mean square norm; else layer norm */
     float eps;
+    bool centred;  /* layer norm, even without a bias */
     bool from_one; /* the weight w stands for 1 + w (Gemma) */
 } fr_norm_layer;
 
@@ -147,7 +148,8 @@ typedef struct fr_feed_forward_layer {
     fr_linear_layer *gate;      /* C -> F; NULL: down(f(up x)), else down(f(gate x) * up x) */
     fr_linear_layer *fused;     /* instead of gate and up: C -> 2F, gate before up; or NULL */
     fr_activation activation;
-    float dropout; /* of the result */
+    float inner_dropout; /* of what down reads */
+    float dropout;       /* of the result */
     int index;
     const char *tower; /* see fr_layer_tap */
 } fr_feed_forward_layer;
@@ -181,9 +183,27 @@ void fr_decoder_layer_number(fr_decoder_layer *layer, int index);
 fr_tensor *fr_decoder_layer_apply(fr_decoder_layer *layer, fr_tape *tape, fr_tensor *x,
                                   const fr_step *step, bool recompute);
 
+/* ---- biases by distance ---- */
+
+typedef struct fr_relative_layer {
+    fr_parameter *table;   /* (buckets, H) or more rows, which are not used */
+    int64_t buckets;       /* of which a bidirectional layer gives half to each side */
+    int64_t most_distance; /* from which on all distances are one */
+    bool bidirectional;
+} fr_relative_layer;
+/* What fr_step.relative_bias wants for rows of at most `tokens` keys: (H, 2R + 1). */
+fr_tensor *fr_relative_bias(const fr_relative_layer *layer, fr_tape *tape, int64_t tokens);
+
+/* ---- one vector for a row ---- */
+
+/* x (B, T, C), lengths (B) i32 or NULL (all T) -> (B, C). */
+fr_tensor *fr_pool(fr_tape *tape, fr_tensor *x, const fr_tensor *lengths, fr_pooling mode);
+/* x / |x| over the last axis. */
+fr_tensor *fr_normalize(fr_tape *tape, fr_tensor *x);
+
 /* ---- an encoder's layer ---- */
 
-enum { FR_ENCODER_PARTS = 3, FR_ENCODER_CALLS = 1 << FR_ENCODER_PARTS };
+enum { FR_ENCODER_PARTS = 5, FR_ENCODER_CALLS = 1 << FR_ENCODER_PARTS };
 typedef struct fr_encoder_call {
     const struct fr_encoder_layer *layer;
     int given; /* which of the step's tensors there are */

@@ -29,8 +29,9 @@ void fr_norm_count_from_one(fr_norm_layer *layer)
 
 fr_tensor *fr_norm_apply(const fr_norm_layer *layer, fr_tape *tape, fr_tensor *x)
 {
-    if (layer->bias)
-        return fr_layer_norm(tape, x, layer->weight->value, layer->bias->value, layer->eps);
+    if (layer->bias || layer->centred)
+        return fr_layer_norm(tape, x, layer->weight->value, layer->bias ? layer->bias->value : NULL,
+                             layer->eps);
     fr_tensor *weight = layer->weight->value;
     if (layer->from_one)
         weight = fr_add(tape, weight,
