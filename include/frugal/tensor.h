@@ -118,7 +118,7 @@ typedef struct fr_parameter {
     bool
         matrix; /* a linear layer's matrix (not an embedding, norm or bias): what Muon and weight decay go for */
     float
-        init_std; /* the standard deviation it was drawn with, or -1 for "all ones", 0 for zeros */
+        init_std; /* the standard deviation it was drawn with; -c: every number was c (-1: ones, 0: zeros) */
 } fr_parameter;
 
 /* ---- the tape ------------------------------------------------------------------------------------------------------- */

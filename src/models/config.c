@@ -197,28 +197,30 @@ fr_status fr_config_set(const fr_option_table *table, void *config, const char *
     return fr_fail(error, FR_WRONG_CALL, "there is no option %s", name);
 }
 
-static fr_status read_table(const fr_model_kind *kind, void *config, const json_t *json,
-                            const char *path, fr_error *error)
+fr_status fr_config_read_json(void *config, const fr_model_kind *kind, const json_t *json,
+                              const char *path, fr_error *error)
 {
+    FR_TRY(check_known(kind, json, "", path, error));
     const fr_option_table *table = &kind->base.options;
     for (size_t i = 0; i < table->count; i++) {
         const json_t *value = lookup(json, table->options[i].name);
         if (value && !json_is_null(value))
             FR_TRY(read_field(table, &table->options[i], config, value, path, error));
     }
-    return kind->read_config ? kind->read_config(config, json, path, error) : FR_OK;
+    return FR_OK;
 }
 
 fr_status fr_config_from_json(void **config, const fr_model_kind *kind, const json_t *json,
                               const char *path, fr_error *error)
 {
     *config = NULL;
-    FR_TRY(check_known(kind, json, "", path, error));
     void *filled = fr_alloc(kind->base.options.size, FR_MEMORY_OTHER);
     if (!filled)
         return fr_fail(error, FR_NO_MEMORY, "no memory for a model's configuration");
     kind->base.options.defaults(filled);
-    fr_status status = read_table(kind, filled, json, path, error);
+    fr_status status = fr_config_read_json(filled, kind, json, path, error);
+    if (status == FR_OK && kind->read_config)
+        status = kind->read_config(filled, json, path, error);
     if (status != FR_OK) {
         fr_model_config_free(kind, filled);
         return status;
@@ -276,7 +278,7 @@ static json_t *list_json(const fr_strings *list)
 /* A whole number without a point. */
 static json_t *number_json(double number)
 {
-    bool whole = number == (double)(int64_t)number && number < 1e15 && number > -1e15;
+    bool whole = number < 1e15 && number > -1e15 && number == (double)(int64_t)number;
     return whole ? json_integer((json_int_t)number) : json_real(number);
 }
 

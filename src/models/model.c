@@ -178,7 +178,7 @@ void fr_model_draw(const fr_model *model, uint64_t seed, size_t number)
         fr_random_fill_normal(values, count, parameter->init_std, seed, FR_RANDOM_INIT, number);
     else
         for (int64_t i = 0; i < count; i++)
-            values[i] = parameter->init_std < 0 ? 1.0f : 0.0f;
+            values[i] = -parameter->init_std;
 }
 
 fr_status fr_model_create_as(fr_model **model, const fr_model_kind *kind, const void *config,

@@ -20,7 +20,10 @@
     KIND(distilbert) \
     KIND(mpnet) \
     KIND(vit) \
-    KIND(deit)
+    KIND(deit) \
+    KIND(clip) \
+    KIND(clip_text) \
+    KIND(clip_vision)
 /* clang-format on */
 #define FR_MODEL_KIND(name) extern const fr_model_kind fr_model_##name;
 FR_MODEL_KINDS(FR_MODEL_KIND)
@@ -79,6 +82,9 @@ fr_status fr_config_kind(const fr_model_kind **kind, const json_t *json, const c
                          fr_error *error);
 /* A new configuration from config.json, freed with fr_model_config_free. */
 fr_status fr_config_from_json(void **config, const fr_model_kind *kind, const json_t *json,
+                              const char *path, fr_error *error);
+/* Set those of the table's options that the object has; a field that no list of the kind names is refused. */
+fr_status fr_config_read_json(void *config, const fr_model_kind *kind, const json_t *json,
                               const char *path, fr_error *error);
 /* A new object with the fields that do not change the result: for who writes the model again. */
 fr_status fr_config_keep(json_t **kept, const fr_model_kind *kind, const json_t *json,

@@ -290,6 +290,20 @@ static fr_status build(fr_model *model, fr_error *error)
     return build_head(model, own, error);
 }
 
+/* A body may come without its pooler (add_pooling_layer=False). */
+static const char *optional_part(const fr_model *model)
+{
+    if (model->head.task != FR_TASK_NONE)
+        return NULL;
+    return has_teacher_token(model) ? "deit.pooler." : "vit.pooler.";
+}
+
+static void drop_part(fr_model *model)
+{
+    vit *own = model->own;
+    own->pooler = NULL;
+}
+
 static void destroy(fr_model *model)
 {
     vit *own = model->own;
@@ -323,6 +337,8 @@ const fr_model_kind fr_model_vit = {
     .hidden = hidden,
     .outputs = outputs,
     .destroy = destroy,
+    .optional_part = optional_part,
+    .drop_part = drop_part,
     .prefix = "vit.",
     .head_prefixes = vit_heads,
 };
@@ -349,6 +365,8 @@ const fr_model_kind fr_model_deit = {
     .hidden = hidden,
     .outputs = outputs,
     .destroy = destroy,
+    .optional_part = optional_part,
+    .drop_part = drop_part,
     .prefix = "deit.",
     .head_prefixes = deit_heads,
 };
