@@ -358,15 +358,10 @@ static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_co
 {
     int64_t queries = c->num_attention_heads * c->head_dim,
             keys = c->num_key_value_heads * c->head_dim;
-    bool bias = c->attention_bias || c->model_type == QWEN2;
-    a->query = fr_builder_linear(b, "self_attn.q_proj", queries, FR_AXIS_HEADS, c->hidden_size,
-                                 FR_AXIS_HIDDEN, bias, false);
-    a->key = fr_builder_linear(b, "self_attn.k_proj", keys, FR_AXIS_KV_HEADS, c->hidden_size,
-                               FR_AXIS_HIDDEN, bias, false);
-    a->value = fr_builder_linear(b, "self_attn.v_proj", keys, FR_AXIS_KV_HEADS, c->hidden_size,
-                                 FR_AXIS_HIDDEN, bias, false);
-    a->out = fr_builder_linear(b, "self_attn.o_proj", c->hidden_size, FR_AXIS_HIDDEN, queries,
-                               FR_AXIS_HEADS, c->attention_bias, true);
+    fr_builder_attention(b, a,
+                         &(fr_builder_heads){c->hidden_size, c->num_attention_heads,
+                                             c->num_key_value_heads, c->head_dim},
+                         c->attention_bias || c->model_type == QWEN2, c->attention_bias);
     if (c->model_type == QWEN3) {
         fr_builder_norm(b, &a->query_norm, "self_attn.q_norm", c->head_dim, FR_AXIS_HEAD_DIM);
         fr_builder_norm(b, &a->key_norm, "self_attn.k_norm", c->head_dim, FR_AXIS_HEAD_DIM);
@@ -376,9 +371,6 @@ static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_co
         fr_builder_norm(b, &a->key_norm, "self_attn.k_norm", keys, FR_AXIS_KV_HEADS);
     }
     a->rotary = has_rope(c, b->layer) ? &own->rotary : NULL;
-    a->heads = c->num_attention_heads;
-    a->kv_heads = c->num_key_value_heads;
-    a->head_dim = c->head_dim;
     a->score_dropout = (float)c->attention_dropout;
     a->window = has_window(c, b->layer) ? (int)c->sliding_window : 0;
 }
@@ -395,12 +387,7 @@ static void build_layer(fr_builder *b, fr_decoder_layer *layer, const llama_conf
                     behind ? "post_feedforward_layernorm" : "post_attention_layernorm",
                     c->hidden_size, FR_AXIS_HIDDEN);
     fr_feed_forward_layer *f = &layer->feed_forward;
-    f->gate = fr_builder_linear(b, "mlp.gate_proj", c->intermediate_size, FR_AXIS_FFN,
-                                c->hidden_size, FR_AXIS_HIDDEN, c->mlp_bias, false);
-    f->up = fr_builder_linear(b, "mlp.up_proj", c->intermediate_size, FR_AXIS_FFN, c->hidden_size,
-                              FR_AXIS_HIDDEN, c->mlp_bias, false);
-    f->down = fr_builder_linear(b, "mlp.down_proj", c->hidden_size, FR_AXIS_HIDDEN,
-                                c->intermediate_size, FR_AXIS_FFN, c->mlp_bias, true);
+    fr_builder_gated(b, f, c->hidden_size, c->intermediate_size, c->mlp_bias);
     f->activation = (fr_activation)c->hidden_act;
     fr_decoder_layer_number(layer, (int)b->layer);
 }

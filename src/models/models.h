@@ -10,6 +10,7 @@
 /* clang-format off */
 /* All families, one a line: adding one is a line here and its file. */
 #define FR_MODEL_KINDS(KIND) \
+    KIND(gemma2) \
     KIND(gpt2) \
     KIND(gptneox) \
     KIND(llama) \
@@ -135,6 +136,18 @@ fr_linear_layer *fr_builder_linear(fr_builder *builder, const char *name, int64_
                                    fr_axis out_axis, int64_t in, fr_axis in_axis, bool bias,
                                    bool into_residual);
 struct fr_norm_layer;
+struct fr_attention_layer;
+struct fr_feed_forward_layer;
+/* The sizes of attention in a layer: C, H, Hkv, D. */
+typedef struct fr_builder_heads {
+    int64_t width, heads, kv_heads, head_dim;
+} fr_builder_heads;
+/* self_attn.q_proj, k_proj, v_proj (`bias`) and o_proj (`out_bias`), and the layer's sizes. */
+void fr_builder_attention(fr_builder *builder, struct fr_attention_layer *layer,
+                          const fr_builder_heads *heads, bool bias, bool out_bias);
+/* mlp.gate_proj, up_proj, down_proj: C -> F -> C. */
+void fr_builder_gated(fr_builder *builder, struct fr_feed_forward_layer *layer, int64_t width,
+                      int64_t inner, bool bias);
 void fr_builder_norm(fr_builder *builder, struct fr_norm_layer *layer, const char *name,
                      int64_t width, fr_axis axis);
 
