@@ -2,6 +2,7 @@
 #ifndef FRUGAL_FORMATS_H
 #define FRUGAL_FORMATS_H
 
+#include "frugal/options.h"
 #include "frugal/tensor.h"
 
 #ifdef __cplusplus
@@ -185,6 +186,15 @@ struct json_t; /* jansson */
 fr_status fr_json_load(struct json_t **json, const char *path, fr_error *error);
 fr_status fr_json_parse(struct json_t **json, const char *text, size_t size, const char *name,
                         fr_error *error);
+/* The value under a name, whose dots lead into objects ("text_config.hidden_size"); NULL: none. */
+const struct json_t *fr_json_lookup(const struct json_t *json, const char *name);
+/* Set an option of a table's struct from a JSON value of its type; `path` is for messages. */
+fr_status fr_json_option_read(const fr_option_table *table, const fr_option *option, void *options,
+                              const struct json_t *value, const char *path, fr_error *error);
+/* Put an option into the object, under its name: a string that is NULL, an empty list and -1 as null, a list of one number as a
+   number. */
+fr_status fr_json_option_write(const fr_option *option, const void *options, struct json_t *json,
+                               fr_error *error);
 /* A number, or null when it is not finite. */
 struct json_t *fr_json_real(double value);
 /* Write FOLDER/NAME, whole or not at all, and release `document`; NULL (it could not be made) is FR_NO_MEMORY. */

@@ -198,6 +198,25 @@ static fr_status check_tied(const loading *l, const fr_weight_file *file)
     return FR_OK;
 }
 
+/* A part that the files do not have at all, and need not have, goes. */
+static void drop_optional_part(const loading *l)
+{
+    fr_model *model = l->model;
+    const char *part = model->kind->optional_part ? model->kind->optional_part(model) : NULL;
+    size_t length = part ? strlen(part) : 0;
+    for (size_t i = 0; i < model->parameter_count && part; i++)
+        if (l->found[i] && strncmp(model->parameters[i]->name, part, length) == 0)
+            part = NULL;
+    if (!part)
+        return;
+    model->kind->drop_part(model);
+    size_t kept = 0;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        if (strncmp(model->parameters[i]->name, part, length) != 0)
+            l->found[kept++] = l->found[i];
+    fr_model_drop(model, part);
+}
+
 /* Every parameter must have come. */
 static fr_status check_missing(const loading *l, const char *where)
 {
@@ -244,6 +263,7 @@ static fr_status match_files(const loading *l, const fr_weight_folder *weights, 
     fr_weight_file *const *files = weights->files;
     for (size_t i = 0; i < weights->count; i++)
         FR_TRY(match_file(l, files[i], fr_weight_file_path(files[i])));
+    drop_optional_part(l);
     FR_TRY(check_missing(l, weights->count == 1 ? fr_weight_file_path(files[0]) : folder));
     for (size_t i = 0; i < weights->count; i++)
         FR_TRY(check_tied(l, files[i]));
