@@ -154,6 +154,10 @@ fr_status fr_rope_config_read(fr_rope_options *rope, const json_t *json, bool fi
                               const char *path, fr_error *error);
 /* Take the recipe's names (rope_type, rope_factor, ...) out of the object, and put a rope_scaling in where one is needed. */
 fr_status fr_rope_config_write(const fr_rope_options *rope, json_t *json, fr_error *error);
+/* One such object by itself, called `field` in messages; and to write it: freed with json_decref, also after a failure. */
+fr_status fr_rope_object_read(fr_rope_options *rope, const json_t *object, const char *field,
+                              const char *path, fr_error *error);
+fr_status fr_rope_object_write(const fr_rope_options *rope, json_t **object, fr_error *error);
 /* Fields of config.json that fr_rope_config_read reads: for a kind's extra_fields. */
 #define FR_ROPE_FIELDS "rope_scaling", "rope_parameters", "original_max_position_embeddings"
 

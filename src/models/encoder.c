@@ -126,30 +126,27 @@ static fr_tensor *embed(const fr_model *model, fr_tape *tape, const fr_batch *ba
     return fr_tap(tape, x, "embeddings");
 }
 
-/* What an encoder cannot honour. */
-static bool refuse_call(fr_tape *tape, const fr_model *model, const fr_batch *batch,
+bool fr_encoder_refuses(const fr_model *model, fr_tape *tape, const fr_batch *batch,
                         const fr_cache *cache)
 {
-    const fr_encoder_config *c = model->config;
-    if (cache) {
+    const char *name = model->kind->base.name;
+    if (!batch->ids)
+        fr_tape_fail(tape, FR_WRONG_CALL, "model %s reads ids, and there are none", name);
+    else if (cache)
         fr_tape_fail(tape, FR_UNSUPPORTED,
                      "model %s is an encoder: it reads a text as a whole and does not generate",
-                     c->family->model_type);
-        return true;
-    }
-    if (batch->types && !model->token_types) {
-        fr_tape_fail(tape, FR_UNSUPPORTED, "model %s has no token types", c->family->model_type);
-        return true;
-    }
-    return false;
+                     name);
+    else if (batch->types && !model->token_types)
+        fr_tape_fail(tape, FR_UNSUPPORTED, "model %s has no token types", name);
+    else
+        return false;
+    return true;
 }
 
 fr_tensor *fr_encoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
 {
     const fr_encoder *own = model->own;
-    if (!batch->ids)
-        return fr_tape_fail(tape, FR_WRONG_CALL, "an encoder of text reads ids");
-    if (refuse_call(tape, model, batch, cache))
+    if (fr_encoder_refuses(model, tape, batch, cache))
         return NULL;
     fr_step step = {.segments = batch->segments, .lengths = batch->lengths};
     if (own->relative.table)

@@ -201,6 +201,9 @@ fr_status fr_encoder_write_config(const fr_option_table *table, const void *conf
 
 /* ---- a kind's functions ---- */
 
+/* True with the tape's error set: what an encoder of text cannot honour. */
+bool fr_encoder_refuses(const fr_model *model, fr_tape *tape, const fr_batch *batch,
+                        const fr_cache *cache);
 fr_status fr_encoder_build(fr_model *model, fr_error *error);
 fr_tensor *fr_encoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch,
                              fr_cache *cache);

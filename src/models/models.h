@@ -20,6 +20,7 @@
     KIND(electra) \
     KIND(distilbert) \
     KIND(mpnet) \
+    KIND(modernbert) \
     KIND(vit) \
     KIND(deit) \
     KIND(clip) \

@@ -92,8 +92,8 @@ static bool is_key(const char *name)
     return false;
 }
 
-static fr_status read_object(fr_rope_options *rope, const json_t *object, const char *field,
-                             const char *path, fr_error *error)
+fr_status fr_rope_object_read(fr_rope_options *rope, const json_t *object, const char *field,
+                              const char *path, fr_error *error)
 {
     const char *key;
     json_t *value;
@@ -126,7 +126,7 @@ fr_status fr_rope_config_read(fr_rope_options *rope, const json_t *json, bool fi
             return fr_fail_at(error, FR_BAD_INPUT, path, 0, "%s is not an object", fields[i]);
         if (found || !json_object_size(object))
             continue;
-        FR_TRY(read_object(rope, object, fields[i], path, error));
+        FR_TRY(fr_rope_object_read(rope, object, fields[i], path, error));
         found = true;
         if (fixed_part && rope->part != 1)
             return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
@@ -169,19 +169,26 @@ static bool belongs(const fr_rope_options *rope, const char *key)
     return false;
 }
 
-static fr_status write_object(const fr_rope_options *rope, json_t *json, fr_error *error)
+fr_status fr_rope_object_write(const fr_rope_options *rope, json_t **object, fr_error *error)
 {
-    json_t *object = json_object();
-    fr_status status = fr_config_write_table(&table, rope, object, error);
+    json_t *made = *object = json_object();
+    fr_status status = fr_config_write_table(&table, rope, made, error);
     for (size_t i = 0; i < table.count; i++)
         if (!belongs(rope, keys[i].name))
-            json_object_del(object, keys[i].name);
+            json_object_del(made, keys[i].name);
     if (rope->type == FR_ROPE_YARN &&
         rope->factor <= 0) /* by the contexts: the key must be there */
-        json_object_set_new(object, "factor", json_null());
+        json_object_set_new(made, "factor", json_null());
     for (size_t i = 0; i < table.count && status == FR_OK; i++)
         if (keys[i].type == FR_OPTION_FLOATS)
-            status = fr_config_write_list(object, keys[i].name, error);
+            status = fr_config_write_list(made, keys[i].name, error);
+    return status;
+}
+
+static fr_status write_scaling(const fr_rope_options *rope, json_t *json, fr_error *error)
+{
+    json_t *object;
+    fr_status status = fr_rope_object_write(rope, &object, error);
     if (status == FR_OK && json_object_set(json, "rope_scaling", object) != 0)
         status = fr_fail(error, FR_NO_MEMORY, "cannot write rope_scaling");
     json_decref(object);
@@ -194,5 +201,5 @@ fr_status fr_rope_config_write(const fr_rope_options *rope, json_t *json, fr_err
         struct { fr_rope_options rope; }, rope)};
     for (size_t i = 0; i < sizeof recipe / sizeof *recipe; i++)
         json_object_del(json, recipe[i].name);
-    return rope->type == FR_ROPE_DEFAULT ? FR_OK : write_object(rope, json, error);
+    return rope->type == FR_ROPE_DEFAULT ? FR_OK : write_scaling(rope, json, error);
 }
