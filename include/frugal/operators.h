@@ -33,8 +33,10 @@ fr_tensor *fr_scatter(fr_tape *tape, fr_tensor *x, fr_tensor *indices, int64_t c
 fr_tensor *fr_add(fr_tape *tape, fr_tensor *a, fr_tensor *b);
 fr_tensor *fr_multiply(fr_tape *tape, fr_tensor *a, fr_tensor *b);
 fr_tensor *fr_scale(fr_tape *tape, fr_tensor *x, float factor);
-fr_tensor *fr_gelu(fr_tape *tape, fr_tensor *x);      /* exact: x Phi(x) */
-fr_tensor *fr_gelu_tanh(fr_tape *tape, fr_tensor *x); /* the tanh approximation ("gelu_new") */
+/* Row r of x (..., C) times factors[r]; factors (...). */
+fr_tensor *fr_scale_rows(fr_tape *tape, fr_tensor *x, fr_tensor *factors);
+fr_tensor *fr_gelu(fr_tape *tape, fr_tensor *x);       /* exact: x Phi(x) */
+fr_tensor *fr_gelu_tanh(fr_tape *tape, fr_tensor *x);  /* the tanh approximation ("gelu_new") */
 fr_tensor *fr_quick_gelu(fr_tape *tape, fr_tensor *x); /* x sigmoid(1.702 x) */
 fr_tensor *fr_silu(fr_tape *tape, fr_tensor *x);
 fr_tensor *fr_relu(fr_tape *tape, fr_tensor *x);

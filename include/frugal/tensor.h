@@ -102,6 +102,7 @@ typedef enum fr_axis {
     FR_AXIS_GATE_UP,  /* 2 F, fused */
     FR_AXIS_HEAD_DIM,
     FR_AXIS_POSITION,
+    FR_AXIS_EXPERTS,
     FR_AXIS_LABELS,    /* what a classifier tells apart */
     FR_AXIS_EMBEDDING, /* width of a space that several towers share */
     FR_AXIS_CHANNELS,  /* of an image */

@@ -58,6 +58,8 @@ void fr_decoder_destroy(fr_model *model)
     if (!own)
         return;
     fr_rotary_free(&own->rotary);
+    for (int64_t i = 0; own->layers && i < model->layers; i++)
+        fr_experts_free(own->layers[i].feed_forward.experts);
     fr_free(own->layers);
     fr_free(own);
 }

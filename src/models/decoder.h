@@ -39,6 +39,22 @@ fr_tensor *fr_decoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *bat
 void fr_decoder_outputs(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_outputs *outputs);
 void fr_decoder_destroy(fr_model *model);
 
+/* ---- experts.c: layers of experts ---- */
+
+typedef struct fr_experts_options {
+    int64_t count, chosen, width; /* experts E, taken per token K, feed-forward width of each */
+    bool normalize;
+    int64_t interval;       /* layers interval - 1, 2 interval - 1, ... have experts */
+    fr_floats plain_layers; /* but not these */
+} fr_experts_options;
+typedef struct fr_expert_names {
+    const char *prefix, *gate, *up, *down; /* PREFIX.gate, PREFIX.experts.E.UP */
+} fr_expert_names;
+/* A layer of experts, freed with fr_experts_free; NULL: the builder's status is set, or was before. */
+fr_experts_layer *fr_builder_experts(fr_builder *b, const fr_expert_names *names,
+                                     const fr_experts_options *o, fr_activation activation);
+void fr_experts_free(fr_experts_layer *layer);
+
 /* ---- rope_config.c: the options of rotary positions ---- */
 
 /* Rows of a kind's table for `field`, a fr_rope_options in its struct `config`, but for theta and the part that turns, which

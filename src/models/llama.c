@@ -1,13 +1,15 @@
 /* llama.c: the LLaMA family (arXiv 2302.13971): decoder with rotary positions, root mean square norms,
    gated feed-forward, grouped key and value heads.
 
-   Six of Hugging Face's model types are this one file and differ in details:
+   Eight of Hugging Face's model types are this one file and differ in details:
        llama    optional biases of attention and feed-forward
        mistral  a sliding window in every layer
        qwen2    biases of q, k, v; a sliding window from layer max_window_layers on, when asked for
        qwen3    norms of queries and keys per head; windows as qwen2
        olmo2    norms behind the layers' parts instead of before, and of queries and keys as a whole
        smollm3  every fourth layer without rotary positions, where the window is, when asked for
+       mixtral  experts in every layer; a sliding window
+       qwen3_moe  experts, perhaps not in every layer; norms of queries and keys per head; a sliding window in all, when asked for
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
 #include "models/decoder.h"
@@ -15,9 +17,9 @@
 
 #include <string.h>
 
-enum { LLAMA, MISTRAL, QWEN2, QWEN3, OLMO2, SMOLLM3 };
-static const char *const type_names[] = {"llama", "mistral", "qwen2", "qwen3",
-                                         "olmo2", "smollm3", NULL};
+enum { LLAMA, MISTRAL, QWEN2, QWEN3, OLMO2, SMOLLM3, MIXTRAL, QWEN3_MOE };
+static const char *const type_names[] = {"llama",   "mistral", "qwen2",     "qwen3", "olmo2",
+                                         "smollm3", "mixtral", "qwen3_moe", NULL};
 #define CLASSES(type, name)                                                                        \
     {type, name "ForCausalLM", FR_TASK_CAUSAL_LM}, {type, name "Model", FR_TASK_NONE},             \
     {                                                                                              \
@@ -27,13 +29,22 @@ static const char *const type_names[] = {"llama", "mistral", "qwen2", "qwen3",
     {                                                                                              \
         type, name "ForTokenClassification", FR_TASK_TOKEN_CLASSIFICATION                          \
     }
-static const fr_model_class classes[] = {
-    CLASSES("llama", "Llama"),         TOKEN_CLASS("llama", "Llama"),
-    CLASSES("mistral", "Mistral"),     TOKEN_CLASS("mistral", "Mistral"),
-    CLASSES("qwen2", "Qwen2"),         TOKEN_CLASS("qwen2", "Qwen2"),
-    CLASSES("qwen3", "Qwen3"),         TOKEN_CLASS("qwen3", "Qwen3"),
-    CLASSES("olmo2", "Olmo2"),         CLASSES("smollm3", "SmolLM3"),
-    TOKEN_CLASS("smollm3", "SmolLM3"), {0}};
+static const fr_model_class classes[] = {CLASSES("llama", "Llama"),
+                                         TOKEN_CLASS("llama", "Llama"),
+                                         CLASSES("mistral", "Mistral"),
+                                         TOKEN_CLASS("mistral", "Mistral"),
+                                         CLASSES("qwen2", "Qwen2"),
+                                         TOKEN_CLASS("qwen2", "Qwen2"),
+                                         CLASSES("qwen3", "Qwen3"),
+                                         TOKEN_CLASS("qwen3", "Qwen3"),
+                                         CLASSES("olmo2", "Olmo2"),
+                                         CLASSES("smollm3", "SmolLM3"),
+                                         TOKEN_CLASS("smollm3", "SmolLM3"),
+                                         CLASSES("mixtral", "Mixtral"),
+                                         TOKEN_CLASS("mixtral", "Mixtral"),
+                                         CLASSES("qwen3_moe", "Qwen3Moe"),
+                                         TOKEN_CLASS("qwen3_moe", "Qwen3Moe"),
+                                         {0}};
 
 /* ---- configuration ---- */
 
@@ -52,6 +63,7 @@ typedef struct llama_config {
     fr_strings layer_types;
     fr_floats no_rope_layers;
     int64_t no_rope_layer_interval;
+    fr_experts_options experts;
     int64_t bos_token_id, eos_token_id, pad_token_id;
 } llama_config;
 
@@ -123,6 +135,18 @@ static const fr_option options[] = {
      "per layer 1 for rotary positions, 0 for none; empty: by no_rope_layer_interval (smollm3)"},
     {"no_rope_layer_interval", FR_OPTION_INT, AT(no_rope_layer_interval), "layers", 0, 1 << 14,
      NULL, "one layer of so many is without rotary positions; 0: one of 4 (smollm3)"},
+    {"num_local_experts", FR_OPTION_INT, AT(experts.count), NULL, 0, 1 << 14, NULL,
+     "experts E of a layer; 0: 8 (mixtral), 128 (qwen3_moe)"},
+    {"num_experts_per_tok", FR_OPTION_INT, AT(experts.chosen), NULL, 0, 1 << 14, NULL,
+     "experts that a token goes through; 0: 2 (mixtral), 8 (qwen3_moe)"},
+    {"moe_intermediate_size", FR_OPTION_INT, AT(experts.width), NULL, 0, 1 << 22, NULL,
+     "feed-forward width of an expert; 0: intermediate_size / 8 (qwen3_moe)"},
+    {"norm_topk_prob", FR_OPTION_BOOL, AT(experts.normalize), NULL, 0, 0, NULL,
+     "the weights of a token's experts sum to one (qwen3_moe; always in mixtral)"},
+    {"decoder_sparse_step", FR_OPTION_INT, AT(experts.interval), "layers", 0, 1 << 14, NULL,
+     "one layer of so many has experts; 0: every one (qwen3_moe)"},
+    {"mlp_only_layers", FR_OPTION_FLOATS, AT(experts.plain_layers), NULL, 0, 1 << 14, NULL,
+     "numbers of layers without experts (qwen3_moe)"},
     {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
      "id that begins a text; -1: the tokenizer's, or none"},
     {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
@@ -161,6 +185,20 @@ static const fr_config_default absent[][MOST_ABSENT] = {
                  {"num_key_value_heads", "4"},
                  {"tie_word_embeddings", "true"},
                  {"rope_theta", "2e6"}},
+    [MIXTRAL] = {{"max_position_embeddings", "131072"},
+                 {"bos_token_id", "1"},
+                 {"eos_token_id", "2"},
+                 {"num_key_value_heads", "8"},
+                 {"rope_theta", "1e6"},
+                 {"rms_norm_eps", "1e-5"},
+                 {"num_local_experts", "8"},
+                 {"num_experts_per_tok", "2"}},
+    [QWEN3_MOE] = {{"max_position_embeddings", "32768"},
+                   {"num_key_value_heads", "4"},
+                   {"num_local_experts", "128"},
+                   {"num_experts_per_tok", "8"},
+                   {"moe_intermediate_size", "768"},
+                   {"sliding_window", "4096"}},
 };
 static const fr_config_default absent_in_all[] = {
     {"rms_norm_eps", "1e-6"}, {"tie_word_embeddings", "false"}, {"hidden_act", "silu"}};
@@ -174,14 +212,21 @@ static const struct {
     const char *name;
     unsigned types;
 } special[] = {
-    {"attention_bias", OF(LLAMA) | OF(QWEN3) | OF(OLMO2) | OF(SMOLLM3)},
+    {"attention_bias", OF(LLAMA) | OF(QWEN3) | OF(OLMO2) | OF(SMOLLM3) | OF(QWEN3_MOE)},
     {"mlp_bias", OF(LLAMA) | OF(SMOLLM3)},
-    {"sliding_window", OF(MISTRAL) | OF(QWEN2) | OF(QWEN3) | OF(SMOLLM3)},
-    {"use_sliding_window", OF(QWEN2) | OF(QWEN3) | OF(SMOLLM3)},
+    {"sliding_window",
+     OF(MISTRAL) | OF(QWEN2) | OF(QWEN3) | OF(SMOLLM3) | OF(MIXTRAL) | OF(QWEN3_MOE)},
+    {"use_sliding_window", OF(QWEN2) | OF(QWEN3) | OF(SMOLLM3) | OF(QWEN3_MOE)},
     {"max_window_layers", OF(QWEN2) | OF(QWEN3)},
     {"layer_types", OF(QWEN2) | OF(QWEN3) | OF(SMOLLM3)},
     {"no_rope_layers", OF(SMOLLM3)},
     {"no_rope_layer_interval", OF(SMOLLM3)},
+    {"num_local_experts", OF(MIXTRAL) | OF(QWEN3_MOE)},
+    {"num_experts_per_tok", OF(MIXTRAL) | OF(QWEN3_MOE)},
+    {"moe_intermediate_size", OF(QWEN3_MOE)},
+    {"norm_topk_prob", OF(QWEN3_MOE)},
+    {"decoder_sparse_step", OF(QWEN3_MOE)},
+    {"mlp_only_layers", OF(QWEN3_MOE)},
 };
 #undef OF
 enum { SPECIAL = sizeof special / sizeof *special };
@@ -189,6 +234,36 @@ enum { SPECIAL = sizeof special / sizeof *special };
 static bool has_field(int model_type, int i)
 {
     return special[i].types >> model_type & 1;
+}
+
+static bool has_experts(int model_type)
+{
+    return model_type == MIXTRAL || model_type == QWEN3_MOE;
+}
+
+/* Is there a sliding_window only where use_sliding_window says so? */
+static bool windows_on_demand(int model_type)
+{
+    return model_type == QWEN2 || model_type == QWEN3 || model_type == QWEN3_MOE;
+}
+
+/* What experts add to config.json: another name of their number, and what training with them is not done here. */
+static fr_status read_experts(llama_config *c, const json_t *json, const char *path,
+                              fr_error *error)
+{
+    const json_t *count = json_object_get(json, "num_experts");
+    if (count && !json_is_null(count) && !json_object_get(json, "num_local_experts"))
+        FR_TRY(fr_config_set(&fr_model_llama.base.options, c, "num_local_experts", count, path,
+                             error));
+    if (json_is_true(json_object_get(json, "output_router_logits")))
+        return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
+                          "output_router_logits: the loss that balances experts is not supported");
+    const json_t *jitter = json_object_get(json, "router_jitter_noise");
+    if (json_is_number(jitter) && json_number_value(jitter) != 0)
+        return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
+                          "router_jitter_noise is %g, and noise on routers is not supported",
+                          json_number_value(jitter));
+    return FR_OK;
 }
 
 static fr_status read_config(void *config, const json_t *json, const char *path, fr_error *error)
@@ -202,13 +277,15 @@ static fr_status read_config(void *config, const json_t *json, const char *path,
     FR_TRY(fr_config_require(json, required, path, error));
     FR_TRY(fr_config_fill(table, config, json, absent_in_all, 3, error));
     FR_TRY(fr_config_fill(table, config, json, own, count, error));
-    if (c->model_type == QWEN2 || c->model_type == QWEN3) {
+    if (windows_on_demand(c->model_type)) {
         if (!c->use_sliding_window)
             c->sliding_window = 0;
         c->use_sliding_window = c->sliding_window > 0;
     }
-    if (c->model_type == SMOLLM3)
+    if (c->model_type == SMOLLM3 || c->model_type == QWEN3_MOE)
         c->max_window_layers = 0; /* published folders have it, and it means nothing there */
+    if (has_experts(c->model_type))
+        FR_TRY(read_experts(c, json, path, error));
     return fr_rope_config_read(&c->rope, json, true, path, error);
 }
 
@@ -218,6 +295,7 @@ static fr_status write_config(const void *config, json_t *json, fr_error *error)
     FR_TRY(fr_config_write_table(&fr_model_llama.base.options, config, json, error));
     FR_TRY(fr_rope_config_write(&c->rope, json, error));
     FR_TRY(fr_config_write_list(json, "no_rope_layers", error));
+    FR_TRY(fr_config_write_list(json, "mlp_only_layers", error));
     if (!c->sliding_window)
         json_object_set_new(json, "sliding_window", json_null());
     for (int i = 0; i < SPECIAL; i++)
@@ -227,6 +305,10 @@ static fr_status write_config(const void *config, json_t *json, fr_error *error)
         json_object_del(json, "layer_types");
     if (c->classifier_dropout == 0.1) /* what everybody takes for it */
         json_object_del(json, "classifier_dropout");
+    if (c->model_type == QWEN3_MOE) { /* its name in published folders */
+        json_object_set(json, "num_experts", json_object_get(json, "num_local_experts"));
+        json_object_del(json, "num_local_experts");
+    }
     return FR_OK;
 }
 
@@ -271,8 +353,7 @@ static fr_status check_type(const llama_config *c, fr_error *error)
     for (int i = 0; i < SPECIAL; i++)
         if (!has_field(c->model_type, i) && says_something(c, special[i].name))
             return refuse_field(c, i, error);
-    if ((c->model_type == QWEN2 || c->model_type == QWEN3) &&
-        c->use_sliding_window != (c->sliding_window > 0))
+    if (windows_on_demand(c->model_type) && c->use_sliding_window != (c->sliding_window > 0))
         return refuse(error, c, "use_sliding_window and sliding_window need each other");
     return FR_OK;
 }
@@ -331,6 +412,25 @@ static fr_status check_layer_types(const llama_config *c, fr_error *error)
     return FR_OK;
 }
 
+static fr_status settle_experts(llama_config *c, fr_error *error)
+{
+    fr_experts_options *o = &c->experts;
+    bool mixtral = c->model_type == MIXTRAL;
+    if (!has_experts(c->model_type))
+        return FR_OK;
+    if (!o->count)
+        o->count = mixtral ? 8 : 128;
+    if (!o->chosen)
+        o->chosen = mixtral ? 2 : 8;
+    if (!o->interval)
+        o->interval = 1;
+    if (!o->width && !mixtral)
+        o->width = (c->intermediate_size + 7) / 8;
+    return o->chosen <= o->count
+               ? FR_OK
+               : refuse(error, c, "num_experts_per_tok is larger than the number of experts");
+}
+
 /* Derive what is 0 and check. */
 static fr_status settle(llama_config *c, fr_error *error)
 {
@@ -350,6 +450,7 @@ static fr_status settle(llama_config *c, fr_error *error)
         return refuse(error, c, "head_dim must be even for rotary positions");
     FR_TRY(check_type(c, error));
     FR_TRY(settle_rope_layers(c, error));
+    FR_TRY(settle_experts(c, error));
     return check_layer_types(c, error);
 }
 
@@ -362,7 +463,7 @@ static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_co
                          &(fr_builder_heads){c->hidden_size, c->num_attention_heads,
                                              c->num_key_value_heads, c->head_dim},
                          c->attention_bias || c->model_type == QWEN2, c->attention_bias);
-    if (c->model_type == QWEN3) {
+    if (c->model_type == QWEN3 || c->model_type == QWEN3_MOE) {
         fr_builder_norm(b, &a->query_norm, "self_attn.q_norm", c->head_dim, FR_AXIS_HEAD_DIM);
         fr_builder_norm(b, &a->key_norm, "self_attn.k_norm", c->head_dim, FR_AXIS_HEAD_DIM);
     }
@@ -373,6 +474,35 @@ static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_co
     a->rotary = has_rope(c, b->layer) ? &own->rotary : NULL;
     a->score_dropout = (float)c->attention_dropout;
     a->window = has_window(c, b->layer) ? (int)c->sliding_window : 0;
+}
+
+static bool is_plain(const llama_config *c, int64_t layer)
+{
+    const fr_experts_options *o = &c->experts;
+    if (!has_experts(c->model_type) || (layer + 1) % o->interval != 0)
+        return true;
+    for (size_t i = 0; i < o->plain_layers.count; i++)
+        if (o->plain_layers.items[i] == (double)layer)
+            return true;
+    return false;
+}
+
+static void build_feed_forward(fr_builder *b, fr_feed_forward_layer *f, const llama_config *c)
+{
+    static const fr_expert_names mixtral = {"block_sparse_moe", "w1", "w3", "w2"},
+                                 qwen = {"mlp", "gate_proj", "up_proj", "down_proj"};
+    if (!is_plain(c, b->layer)) {
+        fr_experts_options o = c->experts;
+        if (c->model_type == MIXTRAL) {
+            o.width = c->intermediate_size;
+            o.normalize = true;
+        }
+        f->experts = fr_builder_experts(b, c->model_type == MIXTRAL ? &mixtral : &qwen, &o,
+                                        (fr_activation)c->hidden_act);
+        return;
+    }
+    fr_builder_gated(b, f, c->hidden_size, c->intermediate_size, c->mlp_bias);
+    f->activation = (fr_activation)c->hidden_act;
 }
 
 static void build_layer(fr_builder *b, fr_decoder_layer *layer, const llama_config *c,
@@ -386,9 +516,7 @@ static void build_layer(fr_builder *b, fr_decoder_layer *layer, const llama_conf
     fr_builder_norm(b, behind ? &layer->feed_forward_post_norm : &layer->feed_forward_norm,
                     behind ? "post_feedforward_layernorm" : "post_attention_layernorm",
                     c->hidden_size, FR_AXIS_HIDDEN);
-    fr_feed_forward_layer *f = &layer->feed_forward;
-    fr_builder_gated(b, f, c->hidden_size, c->intermediate_size, c->mlp_bias);
-    f->activation = (fr_activation)c->hidden_act;
+    build_feed_forward(b, &layer->feed_forward, c);
     fr_decoder_layer_number(layer, (int)b->layer);
 }
 
@@ -442,15 +570,18 @@ static bool ignores_tensor(const char *name)
 }
 
 static const fr_tied_name tied[] = {{"lm_head.weight", "model.embed_tokens.weight"}, {0}};
-static const char *const extra_fields[] = {FR_ROPE_FIELDS, NULL};
-static const char *const ignored_fields[] = {"pretraining_tp", "is_llama_config", NULL};
+static const char *const extra_fields[] = {FR_ROPE_FIELDS, "num_experts", "output_router_logits",
+                                           "router_jitter_noise", NULL};
+static const char *const ignored_fields[] = {
+    "pretraining_tp", "is_llama_config",
+    "router_aux_loss_coef", /* of the loss that output_router_logits asks for */
+    NULL};
 
 const fr_model_kind fr_model_llama = {
     .base = {"llama",
              "decoder with rotary positions and gated feed-forward: LLaMA, Mistral, Qwen2, Qwen3, "
-             "OLMo 2, "
-             "SmolLM3",
-             "arXiv 2302.13971, 2310.06825, 2407.10671, 2505.09388, 2501.00656",
+             "OLMo 2, SmolLM3; with experts: Mixtral, Qwen3-MoE",
+             "arXiv 2302.13971, 2310.06825, 2407.10671, 2505.09388, 2501.00656, 2401.04088",
              {"model.llama", options, sizeof options / sizeof options[0], sizeof(llama_config),
               defaults}},
     .model_types = type_names,

@@ -58,10 +58,17 @@ static fr_tensor *widen(const fr_feed_forward_layer *layer, fr_tape *tape, fr_te
                : fr_multiply(tape, fr_activate(tape, gate, layer->activation), up);
 }
 
+fr_tensor *fr_feed_forward_inner(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x)
+{
+    if (layer->experts)
+        return fr_experts_apply(layer->experts, tape, x);
+    x = fr_dropout(tape, widen(layer, tape, x), layer->inner_dropout);
+    return fr_linear_layer_apply(layer->down, tape, x);
+}
+
 fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x)
 {
-    fr_tensor *out = fr_linear_layer_apply(
-        layer->down, tape, fr_dropout(tape, widen(layer, tape, x), layer->inner_dropout));
+    fr_tensor *out = fr_feed_forward_inner(layer, tape, x);
     out = fr_layer_tap(tape, out, layer->tower, layer->index, "feed_forward.out");
     return fr_dropout(tape, out, layer->dropout);
 }

@@ -144,9 +144,10 @@ extern const char *const fr_activation_names[];
 fr_tensor *fr_activate(fr_tape *tape, fr_tensor *x, fr_activation activation);
 
 typedef struct fr_feed_forward_layer {
-    fr_linear_layer *up, *down; /* C -> F -> C */
-    fr_linear_layer *gate;      /* C -> F; NULL: down(f(up x)), else down(f(gate x) * up x) */
-    fr_linear_layer *fused;     /* instead of gate and up: C -> 2F, gate before up; or NULL */
+    fr_linear_layer *up, *down;       /* C -> F -> C */
+    fr_linear_layer *gate;            /* C -> F; NULL: down(f(up x)), else down(f(gate x) * up x) */
+    fr_linear_layer *fused;           /* instead of gate and up: C -> 2F, gate before up; or NULL */
+    struct fr_experts_layer *experts; /* instead of all of these; or NULL */
     fr_activation activation;
     float inner_dropout; /* of what down reads */
     float dropout;       /* of the result */
@@ -156,6 +157,19 @@ typedef struct fr_feed_forward_layer {
 
 /* x (..., C) -> (..., C). Taps layers.N.feed_forward.out. */
 fr_tensor *fr_feed_forward_apply(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x);
+/* The same without tap and dropout. */
+fr_tensor *fr_feed_forward_inner(const fr_feed_forward_layer *layer, fr_tape *tape, fr_tensor *x);
+
+/* Experts of which each token goes through some. */
+typedef struct fr_experts_layer {
+    fr_linear_layer *router;        /* C -> E */
+    fr_feed_forward_layer *experts; /* E of them, owned */
+    int64_t count, chosen;          /* E, K */
+    bool normalize;                 /* the K weights of a token sum to one */
+    int index;                      /* of the layer: names its tap */
+} fr_experts_layer;
+/* x (..., C) -> (..., C). Tap layers.N.feed_forward.router: (N, E) before the softmax. */
+fr_tensor *fr_experts_apply(const fr_experts_layer *layer, fr_tape *tape, fr_tensor *x);
 
 /* ---- a decoder's layer ---- */
 

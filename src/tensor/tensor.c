@@ -41,8 +41,8 @@ const char *fr_dtype_name(fr_dtype dtype)
 const char *fr_axis_name(fr_axis axis)
 {
     static const char *const names[FR_AXIS_COUNT] = {
-        "none",    "vocab",    "hidden",   "ffn",    "heads",     "kv_heads", "qkv",
-        "gate_up", "head_dim", "position", "labels", "embedding", "channels", "patch"};
+        "none",     "vocab",    "hidden",  "ffn",    "heads",     "kv_heads", "qkv",  "gate_up",
+        "head_dim", "position", "experts", "labels", "embedding", "channels", "patch"};
     return (unsigned)axis < FR_AXIS_COUNT ? names[axis] : "?";
 }
 

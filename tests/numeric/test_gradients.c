@@ -86,6 +86,12 @@ static fr_tensor *run_scale(fr_tape *tape, fr_tensor *const *in, const gradient_
     return fr_scale(tape, in[0], c->number);
 }
 
+static fr_tensor *run_scale_rows(fr_tape *tape, fr_tensor *const *in, const gradient_case *c)
+{
+    (void)c;
+    return fr_scale_rows(tape, in[0], in[1]);
+}
+
 #define RUN_OF_ONE(name)                                                                           \
     static fr_tensor *run_##name(fr_tape *tape, fr_tensor *const *in, const gradient_case *c)      \
     {                                                                                              \
@@ -277,6 +283,10 @@ static const gradient_case cases[] = {
      .twin = twin_multiply, .in = {SHAPE(4, 5), SHAPE(1)}, .out = SHAPE(4, 5)},
     {.name = "scale", .what = "by -2.5", .inputs = 1, .run = run_scale, .twin = twin_scale,
      .in = {SHAPE(4, 5)}, .out = SHAPE(4, 5), .number = -2.5F},
+    {.name = "scale_rows", .what = "small", .inputs = 2, .run = run_scale_rows,
+     .twin = twin_scale_rows, .in = {SHAPE(2, 3, 5), SHAPE(2, 3)}, .out = SHAPE(2, 3, 5)},
+    {.name = "scale_rows", .what = "many rows", .inputs = 2, .run = run_scale_rows,
+     .twin = twin_scale_rows, .in = {SHAPE(300, 37), SHAPE(300)}, .out = SHAPE(300, 37)},
     ONE(gelu, "small", 3, 7),
     ONE(gelu, "long", 2, 2053),
     ONE(gelu_tanh, "small", 3, 7),

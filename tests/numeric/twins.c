@@ -82,6 +82,12 @@ void twin_multiply(const gradient_case *c, const double *const *in, double *out)
         out[i] = in[0][i] * in[1][i % extent_count(&c->in[1])];
 }
 
+void twin_scale_rows(const gradient_case *c, const double *const *in, double *out)
+{
+    for (int64_t i = 0; i < extent_count(&c->out); i++)
+        out[i] = in[0][i] * in[1][i / width_of(&c->out)];
+}
+
 void twin_scale(const gradient_case *c, const double *const *in, double *out)
 {
     for (int64_t i = 0; i < extent_count(&c->out); i++)

@@ -7,7 +7,7 @@
 typedef void twin_function(const gradient_case *c, const double *const *in, double *out);
 
 twin_function twin_linear, twin_matmul, twin_gather, twin_scatter;
-twin_function twin_add, twin_multiply, twin_scale;
+twin_function twin_add, twin_multiply, twin_scale, twin_scale_rows;
 twin_function twin_gelu, twin_gelu_tanh, twin_quick_gelu, twin_exp, twin_silu, twin_relu, twin_tanh,
     twin_swiglu, twin_dropout;
 twin_function twin_layer_norm, twin_rms_norm, twin_softmax, twin_log_softmax;
