@@ -18,7 +18,7 @@ static fr_status measure(const char *name, const char *recipe_text, const fr_tok
     fr_model *model;
     FR_TRY(fr_recipe_parse(&recipe, recipe_text, strlen(recipe_text), name, error));
     fr_status status = fr_model_create_from_section(&model, fr_recipe_section(recipe, "model"),
-                                                    8192, -1, 1, false, error);
+                                                    NULL, 8192, -1, 1, false, error);
     fr_recipe_free(recipe);
     FR_TRY(status);
     char prompt[PROMPT + 1];

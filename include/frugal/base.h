@@ -131,7 +131,8 @@ typedef enum fr_purpose {
     FR_RANDOM_SAMPLE, /* decoding */
     FR_RANDOM_HASH,   /* MinHash permutations */
     FR_RANDOM_PROBE,
-    FR_RANDOM_TEST
+    FR_RANDOM_TEST,
+    FR_RANDOM_MASK /* step: number of the micro-batch, index: token */
 } fr_purpose;
 
 void fr_random_bits(uint64_t seed, uint32_t purpose, uint64_t step, uint64_t index,

@@ -249,10 +249,11 @@ fr_status fr_model_config_read(const fr_section *section, const fr_model_kind **
                                fr_error *error);
 void fr_model_config_free(const fr_model_kind *kind, void *config);
 /* A new model from a recipe's section. `vocabulary` (0: the section must say) fills a vocab_size that the section leaves at 0, and
-   must fit into one that it gives; `end_of_text` (-1: none) fills bos_token_id and eos_token_id where the section has none. */
+   must fit into one that it gives; `end_of_text` (-1: none) fills bos_token_id and eos_token_id where the section has none; head as of fr_model_create_as. */
 fr_status fr_model_create_from_section(fr_model **model, const fr_section *section,
-                                       int64_t vocabulary, int64_t end_of_text, uint64_t seed,
-                                       bool shapes_only, fr_error *error);
+                                       const fr_model_head *head, int64_t vocabulary,
+                                       int64_t end_of_text, uint64_t seed, bool shapes_only,
+                                       fr_error *error);
 /* From a Hugging Face folder. Missing, unexpected and mis-shaped tensors are named; unknown architectures and configuration
    fields that change the result are refused by name. Weights are converted to f32. */
 fr_status fr_model_load(fr_model **model, const char *folder, fr_error *error);

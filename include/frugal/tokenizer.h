@@ -80,6 +80,24 @@ enum {
    Errors: FR_BAD_INPUT for a byte without a token, which only vocabularies without 0xC0, 0xC1, 0xF5.. can give. */
 fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, size_t size,
                               int flags, fr_ids *ids, fr_error *error);
+/* What a text, or two, become as a model's input: special tokens of the post-processor around them. Starts as {0}. */
+typedef struct fr_encoded {
+    int32_t *ids, *types;
+    size_t *begin,
+        *end; /* bytes of the text (or of the pair, where types tell); both 0 for special tokens */
+    size_t count, capacity;
+} fr_encoded;
+void fr_encoded_free(fr_encoded *encoded);
+typedef struct fr_encode_options {
+    int flags; /* FR_ENCODE_SPECIAL_AS_TEXT; special tokens are added and offsets made always */
+    int64_t
+        max_length; /* tokens, special ones included; 0: no limit. The end of the longer of the two texts is cut, token by token */
+} fr_encode_options;
+/* Replace what `encoded` holds by the ids of `text` and of `pair` (NULL: one text alone). */
+fr_status fr_tokenizer_encode_pair(const fr_tokenizer *tokenizer, const char *text, size_t size,
+                                   const char *pair, size_t pair_size,
+                                   const fr_encode_options *options, fr_encoded *encoded,
+                                   fr_error *error);
 /* Append the bytes of ids; special tokens are left out when `skip_special`. An id outside the vocabulary is an error. */
 fr_status fr_tokenizer_decode(const fr_tokenizer *tokenizer, const int32_t *ids, size_t count,
                               bool skip_special, fr_buffer *text, fr_error *error);

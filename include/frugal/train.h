@@ -18,7 +18,7 @@
 #ifndef FRUGAL_TRAIN_H
 #define FRUGAL_TRAIN_H
 
-#include "frugal/batch.h"
+#include "frugal/examples.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,11 +38,15 @@ typedef struct fr_objective_kind {
     /* Change a micro-batch before it is computed (mask tokens) and set its `targets`; random numbers are keyed by (seed, number). May
        be NULL. */
     void (*prepare)(fr_objective *objective, fr_micro_batch *micro, uint64_t seed, uint64_t number);
+    fr_task task;             /* the head that it trains; a folder of another task gets a new one */
+    bool packed;              /* it learns from rows packed from shards */
+    fr_example_form examples; /* and from examples of this form; FR_EXAMPLES_NONE: from none */
 } fr_objective_kind;
 struct fr_objective {
     const fr_objective_kind *kind;
     void *options;
-    fr_model *model; /* role: the one that trains */
+    fr_model *model;               /* role: the one that trains */
+    const fr_tokenizer *tokenizer; /* of its data; NULL: none is known */
     fr_model **
         roles; /* teacher, reference, ...: frozen helpers by the kind's own numbering; NULL-terminated, or NULL */
     void *own;
@@ -51,7 +55,8 @@ extern const fr_registry fr_objectives; /* causal_lm */
 
 /* `options` (the kind's struct, NULL when it has none) is taken over, also on failure. */
 fr_status fr_objective_create(fr_objective **objective, const fr_objective_kind *kind,
-                              void *options, fr_model *model, fr_error *error);
+                              void *options, fr_model *model, const fr_tokenizer *tokenizer,
+                              fr_error *error);
 void fr_objective_destroy(fr_objective *objective);
 
 /* ---- schedules: step -> factor of the peak value ----------------------------------------------------------------------------- */
@@ -162,6 +167,7 @@ typedef struct fr_train_options {
     int64_t steps, tokens;
     double seconds; /* of training, evaluation and checkpoints of this run, the last ones too */
     double flops;
+    double epochs; /* passes over the training data */
     /* a step is `accumulation` micro-batches of `micro_batch` rows of `length` positions */
     int64_t micro_batch, accumulation, length;
     double clip; /* largest norm of the gradient; 0: off */

@@ -113,8 +113,8 @@ static double expected_rate(const fr_recipe *recipe, const fr_machine *machine)
 {
     enum { ANY_VOCABULARY = 1024 };
     fr_model *model = NULL;
-    if (fr_model_create_from_section(&model, fr_recipe_section(recipe, "model"), ANY_VOCABULARY, 0,
-                                     0, true, NULL) != FR_OK)
+    if (fr_model_create_from_section(&model, fr_recipe_section(recipe, "model"), NULL,
+                                     ANY_VOCABULARY, 0, 0, true, NULL) != FR_OK)
         return 0;
     double rate = fr_sizing_rate(model->width, machine);
     fr_model_destroy(model);

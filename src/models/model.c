@@ -410,7 +410,7 @@ static fr_status fill_from_tokenizer(const fr_option_table *table, void *config,
 }
 
 fr_status fr_model_create_from_section(fr_model **model, const fr_section *section,
-                                       int64_t vocabulary, int64_t end_of_text, uint64_t seed,
+                                       const fr_model_head *head, int64_t vocabulary, int64_t end_of_text, uint64_t seed,
                                        bool shapes_only, fr_error *error)
 {
     *model = NULL;
@@ -420,7 +420,7 @@ fr_status fr_model_create_from_section(fr_model **model, const fr_section *secti
     fr_status status =
         fill_from_tokenizer(&kind->base.options, config, vocabulary, end_of_text, error);
     if (status == FR_OK)
-        status = fr_model_create(model, kind, config, seed, shapes_only, error);
+        status = fr_model_create_as(model, kind, config, head, seed, shapes_only, error);
     fr_model_config_free(kind, config);
     return status;
 }

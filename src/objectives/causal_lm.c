@@ -14,4 +14,6 @@ const fr_objective_kind fr_causal_lm = {
              .summary = "Predict each next token (cross-entropy).",
              .options = {.name = "objective.causal_lm"}},
     .loss = loss,
+    .task = FR_TASK_CAUSAL_LM,
+    .packed = true,
 };

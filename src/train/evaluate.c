@@ -13,26 +13,12 @@ enum {
 
 /* ---- domains ---- */
 
-/* "name=prefix", or the last part of the prefix. */
-static fr_status split_name(const char *text, char **name, const char **path, fr_error *error)
-{
-    const char *equal = strchr(text, '='), *slash = strrchr(text, '/');
-    if (equal && (!slash || equal < strchr(text, '/'))) {
-        *name = fr_string_copy_n(text, (size_t)(equal - text));
-        *path = equal + 1;
-    } else {
-        *name = fr_string_copy(slash ? slash + 1 : text);
-        *path = text;
-    }
-    return *name ? FR_OK : fr_fail(error, FR_NO_MEMORY, "no memory for a domain");
-}
-
 static fr_status open_domain(const fr_trainer *trainer, fr_domain *domain, const char *text,
                              fr_error *error)
 {
     const char *path;
     const fr_train_options *o = &trainer->options;
-    FR_TRY(split_name(text, &domain->name, &path, error));
+    FR_TRY(fr_domain_name(text, &domain->name, &path, error));
     fr_loader_options options = {.batch = o->micro_batch,
                                  .length = o->length,
                                  .cross_documents = trainer->data.cross_documents,
@@ -40,16 +26,29 @@ static fr_status open_domain(const fr_trainer *trainer, fr_domain *domain, const
     return fr_packed_source_create(&domain->source, path, &options, true, error);
 }
 
+static fr_status open_example_domain(const fr_trainer *trainer, fr_domain *domain,
+                                     const struct fr_held_out *held_out, fr_error *error)
+{
+    domain->name = fr_string_copy(held_out->name);
+    if (!domain->name)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for the held-out domains");
+    return fr_examples_source_create(&domain->source, held_out->examples,
+                                     trainer->options.micro_batch, ORDER, true, error);
+}
+
 fr_status fr_domains_open(fr_trainer *trainer, fr_error *error)
 {
     const fr_strings *held_out = &trainer->data.held_out;
-    trainer->domains = fr_alloc_array(held_out->count, sizeof *trainer->domains, FR_MEMORY_OTHER);
+    const fr_run_data *data = &trainer->own->data;
+    size_t count = data->train ? data->held_out_count : held_out->count;
+    trainer->domains = fr_alloc_array(count, sizeof *trainer->domains, FR_MEMORY_OTHER);
     if (!trainer->domains)
         return fr_fail(error, FR_NO_MEMORY, "no memory for the held-out domains");
-    for (size_t i = 0; i < held_out->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         fr_domain *domain = &trainer->domains[trainer->domain_count++];
         domain->loss = NAN;
-        FR_TRY(open_domain(trainer, domain, held_out->items[i], error));
+        FR_TRY(data->train ? open_example_domain(trainer, domain, &data->held_out[i], error)
+                           : open_domain(trainer, domain, held_out->items[i], error));
         for (size_t k = 0; k < i; k++)
             if (strcmp(trainer->domains[k].name, domain->name) == 0)
                 return fr_fail(error, FR_BAD_INPUT,

@@ -26,7 +26,7 @@ typedef struct limit {
     double done, limit; /* limit 0: not used */
     double one;         /* what a step adds, 0: not known */
 } limit;
-enum { LIMITS = 4, SECONDS = 2 };
+enum { LIMITS = 5, SECONDS = 2 };
 
 /* The time that must be left for what comes after the last step. */
 static double reserve(const fr_trainer *trainer)
@@ -56,6 +56,15 @@ static void phase_limits(const fr_trainer *trainer, limit limits[LIMITS])
     limits[SECONDS] = (limit){"seconds", at->phase_seconds, time_limit(trainer, o->seconds),
                               trainer->own->step_seconds};
     limits[3] = (limit){"flops", at->phase_flops, o->flops, at->step_flops};
+    limits[4] = (limit){.name = "epochs"};
+}
+
+/* Epochs of the data that the current phase reads. */
+static limit epochs_limit(const fr_trainer *trainer)
+{
+    double epoch = (double)trainer->own->source->per_epoch;
+    return (limit){"epochs", (double)trainer->position.loader_number / epoch,
+                   trainer->options.epochs, (double)trainer->own->micro_count / epoch};
 }
 
 /* The stop rule in `train`, over all phases. */
@@ -69,6 +78,7 @@ static void run_limits(const fr_trainer *trainer, limit limits[LIMITS])
     limits[SECONDS] = (limit){"seconds", at->seconds, time_limit(trainer, o->seconds),
                               trainer->own->step_seconds};
     limits[3] = (limit){"flops", at->flops, o->flops, at->step_flops};
+    limits[4] = epochs_limit(trainer);
 }
 
 static double progress(const limit limits[LIMITS])
@@ -220,7 +230,7 @@ static fr_status check_shard(const fr_trainer *trainer, const char *path, fr_err
 fr_status fr_phases_check(const fr_trainer *trainer, fr_error *error)
 {
     const fr_train_recipe *recipe = &trainer->own->recipe;
-    for (size_t i = 0; i < recipe->phase_count; i++) {
+    for (size_t i = 0; i < recipe->phase_count && !recipe->has_examples; i++) {
         const char *path = recipe->phases[i].options.train;
         if (!path)
             return fr_fail(error, FR_BAD_INPUT,
@@ -237,15 +247,23 @@ static int64_t loader_seed(const fr_trainer *trainer)
     return trainer->options.seed + 1000003 * trainer->position.loader_phase;
 }
 
-fr_status fr_phase_open(fr_trainer *trainer, fr_error *error)
+static fr_status open_source(fr_trainer *trainer, fr_error *error)
 {
     struct fr_trainer_own *own = trainer->own;
     const fr_phase_options *o = fr_trainer_phase(trainer);
+    if (own->data.train)
+        return fr_examples_source_create(&own->source, own->data.train, o->micro_batch,
+                                         (uint64_t)loader_seed(trainer), false, error);
     fr_loader_options options = {.batch = o->micro_batch,
                                  .length = o->length,
                                  .cross_documents = trainer->data.cross_documents,
                                  .seed = loader_seed(trainer)};
-    FR_TRY(fr_packed_source_create(&own->source, o->train, &options, false, error));
+    return fr_packed_source_create(&own->source, o->train, &options, false, error);
+}
+
+fr_status fr_phase_open(fr_trainer *trainer, fr_error *error)
+{
+    FR_TRY(open_source(trainer, error));
     return make_buffers(trainer, error);
 }
 
@@ -276,7 +294,7 @@ fr_status fr_phase_advance(fr_trainer *trainer, fr_error *error)
     at->phase_step = at->phase_tokens = 0;
     at->phase_seconds = at->phase_flops = 0;
     if (old->micro_batch != new->micro_batch || old->length != new->length ||
-        strcmp(old->train, new->train) != 0) {
+        (!trainer->own->data.train && strcmp(old->train, new->train) != 0)) {
         at->loader_number = 0;
         at->loader_phase = at->phase;
     }

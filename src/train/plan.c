@@ -5,23 +5,36 @@
 
 #include <math.h>
 
+/* What a run of this recipe reads at once, at most. */
+static void shape_batch(const fr_train_recipe *recipe, const fr_objective *objective, int64_t rows,
+                        int64_t length, fr_micro_batch *micro)
+{
+    if (recipe->has_examples) {
+        fr_examples_shape(recipe->data_shape, objective->model, rows, length, micro);
+    } else {
+        const int64_t shape[] = {rows, length};
+        static const fr_field fields[] = {FR_FIELD_IDS, FR_FIELD_TARGETS, FR_FIELD_SEGMENTS,
+                                          FR_FIELD_POSITIONS};
+        for (int i = 0; i < (recipe->data.cross_documents ? 2 : 4); i++)
+            fr_micro_batch_shape(micro, fields[i], FR_I32, 2, shape);
+    }
+    if (objective->kind->task == FR_TASK_MASKED_LM) /* made by its prepare */
+        fr_micro_batch_shape(micro, FR_FIELD_TARGETS, FR_I32, 2, micro->fields[FR_FIELD_IDS].shape);
+}
+
 /* Walk through one micro-batch of (rows, length), and back when training: a shape-only tape that has counted it. */
-static fr_status walk(fr_objective *objective, fr_tape_mode mode, int64_t rows, int64_t length,
-                      bool segments, fr_tape **out, fr_error *error)
+static fr_status walk(const fr_train_recipe *recipe, fr_objective *objective, fr_tape_mode mode,
+                      int64_t rows, int64_t length, fr_tape **out, fr_error *error)
 {
     fr_tape_options options = {.mode = mode, .shape_only = true, .training = mode == FR_TAPE_TRAIN};
     fr_tape *tape = fr_tape_create(&options, error);
     *out = tape;
     if (!tape)
         return fr_fail(error, FR_NO_MEMORY, "no memory for the plan");
-    int64_t shape[] = {rows, length};
     fr_tape_reset(tape, 0);
-    fr_batch batch = {.ids = fr_tape_tensor(tape, FR_I32, 2, shape),
-                      .targets = fr_tape_tensor(tape, FR_I32, 2, shape)};
-    if (segments) {
-        batch.segments = fr_tape_tensor(tape, FR_I32, 2, shape);
-        batch.positions = fr_tape_tensor(tape, FR_I32, 2, shape);
-    }
+    fr_micro_batch micro = {.tokens = 0};
+    shape_batch(recipe, objective, rows, length, &micro);
+    fr_batch batch = fr_micro_batch_put(&micro, tape);
     fr_tensor *loss = objective->kind->loss(objective, tape, &batch, 1);
     fr_status status = fr_tape_check(tape, error);
     if (status == FR_OK && mode == FR_TAPE_TRAIN)
@@ -37,8 +50,12 @@ static fr_status walk_phase(const fr_train_recipe *recipe, size_t phase, fr_obje
                             fr_tape **tape, fr_error *error)
 {
     const fr_phase_options *o = &recipe->phases[phase].options;
-    return walk(objective, FR_TAPE_TRAIN, o->micro_batch, o->length, !recipe->data.cross_documents,
-                tape, error);
+    return walk(recipe, objective, FR_TAPE_TRAIN, o->micro_batch, o->length, tape, error);
+}
+
+static bool has_held_out(const fr_train_recipe *recipe)
+{
+    return recipe->data.held_out.count || recipe->has_examples;
 }
 
 static fr_status walk_evaluation(const fr_train_recipe *recipe, fr_objective *objective,
@@ -47,8 +64,8 @@ static fr_status walk_evaluation(const fr_train_recipe *recipe, fr_objective *ob
     const fr_train_options *o = &recipe->train;
     bool before = objective->model->recompute;
     objective->model->recompute = true; /* as evaluate.c does */
-    fr_status status = walk(objective, FR_TAPE_NO_GRAD, o->micro_batch, o->length,
-                            !recipe->data.cross_documents, tape, error);
+    fr_status status =
+        walk(recipe, objective, FR_TAPE_NO_GRAD, o->micro_batch, o->length, tape, error);
     objective->model->recompute = before;
     return status;
 }
@@ -63,7 +80,7 @@ fr_status fr_plan_reserve(fr_trainer *trainer, fr_error *error)
         fr_tape_destroy(planned);
         FR_TRY(status);
     }
-    if (!recipe->data.held_out.count)
+    if (!has_held_out(recipe))
         return FR_OK;
     FR_TRY(walk_evaluation(recipe, trainer->objective, &planned, error));
     fr_status status = fr_tape_reserve(trainer->own->evaluation_tape, planned, error);
@@ -72,7 +89,7 @@ fr_status fr_plan_reserve(fr_trainer *trainer, fr_error *error)
 }
 
 /* Steps of a phase by its stop rule; the estimated number where time decides, 0 when it cannot be known. */
-static double phase_steps(const fr_phase_options *phase, double flops_per_step,
+static double phase_steps(const fr_phase_options *phase, double epoch_steps, double flops_per_step,
                           double flops_per_second)
 {
     double tokens = (double)(phase->micro_batch * phase->accumulation * phase->length),
@@ -83,15 +100,26 @@ static double phase_steps(const fr_phase_options *phase, double flops_per_step,
         steps = fmin(steps, ceil((double)phase->tokens / tokens));
     if (phase->flops > 0)
         steps = fmin(steps, ceil(phase->flops / flops_per_step));
+    if (epoch_steps > 0)
+        steps = fmin(steps, epoch_steps);
     if (phase->seconds > 0 && flops_per_second > 0)
         steps = fmin(steps, ceil(phase->seconds * flops_per_second / flops_per_step));
     return isfinite(steps) ? steps : 0;
 }
 
-static void add_phase(fr_train_plan *plan, const fr_phase_options *phase, double flops_per_step,
-                      double flops_per_second, bool *unknown)
+/* Steps of train.epochs, where the number of examples is known; 0: not known, or not asked for. */
+static double epoch_steps(const fr_train_recipe *recipe, const fr_phase_options *phase)
 {
-    double steps = phase_steps(phase, flops_per_step, flops_per_second);
+    double examples = recipe->data_shape ? (double)fr_examples_count(recipe->data_shape) : 0;
+    double batches = ceil(examples / (double)phase->micro_batch);
+    return ceil(recipe->train.epochs * batches / (double)phase->accumulation);
+}
+
+static void add_phase(fr_train_plan *plan, const fr_train_recipe *recipe,
+                      const fr_phase_options *phase, double flops_per_step, double flops_per_second,
+                      bool *unknown)
+{
+    double steps = phase_steps(phase, epoch_steps(recipe, phase), flops_per_step, flops_per_second);
     *unknown |= steps == 0;
     plan->steps += (int64_t)steps;
     plan->tokens += (int64_t)steps * phase->micro_batch * phase->accumulation * phase->length;
@@ -131,11 +159,11 @@ static fr_status plan_phases(fr_train_plan *plan, const fr_train_recipe *recipe,
             plan->flops_per_step = flops;
             plan->tokens_per_step = phase->micro_batch * phase->accumulation * phase->length;
         }
-        add_phase(plan, phase, flops, flops_per_second, &unknown);
+        add_phase(plan, recipe, phase, flops, flops_per_second, &unknown);
         tokens = larger(tokens, phase->micro_batch * phase->accumulation * phase->length);
         buffers = larger(buffers, fr_gradient_tree_levels(phase->accumulation));
     }
-    if (recipe->data.held_out.count) {
+    if (has_held_out(recipe)) {
         FR_TRY(walk_evaluation(recipe, objective, &tape, error));
         activations += (int64_t)fr_tape_peak_bytes(tape);
         fr_tape_destroy(tape);
@@ -150,15 +178,16 @@ static fr_status plan_phases(fr_train_plan *plan, const fr_train_recipe *recipe,
     return FR_OK;
 }
 
-fr_status fr_plan_from_recipe(const fr_train_recipe *recipe, const fr_tokenizer *tokenizer,
+fr_status fr_plan_from_recipe(const fr_train_recipe *recipe, const fr_run_data *data,
                               double flops_per_second, fr_train_plan *plan, fr_error *error)
 {
     *plan = (fr_train_plan){0};
     fr_model *model = NULL;
-    FR_TRY(fr_train_recipe_model(recipe, tokenizer, true, &model, error));
+    FR_TRY(fr_train_recipe_model(recipe, data->tokenizer, true, &model, error));
     fr_objective objective = {.kind = (const fr_objective_kind *)recipe->objective.kind,
                               .options = recipe->objective.options,
-                              .model = model};
+                              .model = model,
+                              .tokenizer = data->tokenizer};
     count_weights(plan, model);
     fr_status status = objective.kind->init ? objective.kind->init(&objective, error) : FR_OK;
     if (status == FR_OK)
@@ -200,13 +229,12 @@ fr_status fr_train_plan_make(const fr_recipe *recipe, double flops_per_second, f
                              fr_error *error)
 {
     fr_train_recipe read;
-    fr_tokenizer *tokenizer = NULL;
+    fr_run_data data = {.train = NULL};
     FR_TRY(fr_train_recipe_read(&read, recipe, error));
-    fr_status status =
-        read.data.tokenizer ? fr_tokenizer_load(&tokenizer, read.data.tokenizer, error) : FR_OK;
+    fr_status status = fr_run_data_open(&data, &read, error);
     if (status == FR_OK)
-        status = fr_plan_from_recipe(&read, tokenizer, flops_per_second, plan, error);
-    fr_tokenizer_free(tokenizer);
+        status = fr_plan_from_recipe(&read, &data, flops_per_second, plan, error);
+    fr_run_data_close(&data);
     fr_train_recipe_free(&read);
     return status;
 }

@@ -10,15 +10,15 @@ static const char *const known_sections[] = {"model",    "data",  "objective", "
                                              "schedule", "train", "groups",    "phases",
                                              "hooks",    NULL};
 
-typedef struct model_source {
-    char *from;
-} model_source;
 static const fr_option source_options[] = {
-    {"from", FR_OPTION_STRING, offsetof(model_source, from), NULL, 0, 0, NULL,
+    {"from", FR_OPTION_STRING, offsetof(fr_model_source, from), NULL, 0, 0, NULL,
      "Model folder to begin with."},
+    {"new_head", FR_OPTION_BOOL, offsetof(fr_model_source, new_head), NULL, 0, 0, NULL,
+     "Begin with a new head, although the folder has one of the same task."},
 };
-static const fr_option_table source_table = {"model", source_options, 1, sizeof(model_source),
-                                             NULL};
+const fr_option_table fr_model_source_table = {"model.from", source_options,
+                                               sizeof source_options / sizeof *source_options,
+                                               sizeof(fr_model_source), NULL};
 
 /* ---- reading ---- */
 
@@ -52,15 +52,22 @@ void *fr_choice_give(fr_choice *choice)
     return choice->options;
 }
 
-/* `model` is `from: FOLDER` alone, or a kind with its configuration, which its own reader checks. */
-static void read_source(fr_train_recipe *out)
+/* `model` is `from: FOLDER` with what belongs to it, or a kind with its configuration, which its own reader checks. */
+static fr_status read_source(fr_train_recipe *out, fr_error *error)
 {
-    model_source source = {0};
-    if (out->model &&
-        fr_options_read(&source_table, &source, out->model, true, NULL, NULL) == FR_OK &&
-        source.from)
-        out->from = fr_string_copy(source.from);
-    fr_options_free(&source_table, &source);
+    static const char *const nested[] = {"config", NULL};
+    if (!out->model || !fr_section_child(out->model, "from"))
+        return FR_OK;
+    FR_TRY(fr_options_read(&fr_model_source_table, &out->source, out->model, false, nested, error));
+    out->source.config = fr_section_child(out->model, "config");
+    return FR_OK;
+}
+
+/* data.examples */
+static fr_status read_examples(fr_train_recipe *out, const fr_section *section, fr_error *error)
+{
+    out->has_examples = section != NULL;
+    return fr_options_read(&fr_example_option_table, &out->examples, section, false, NULL, error);
 }
 
 static fr_status read_groups(fr_train_recipe *out, const fr_recipe *recipe, fr_error *error)
@@ -137,10 +144,11 @@ static fr_status read_phases(fr_train_recipe *out, const fr_recipe *recipe, fr_e
     }
     if (count)
         return FR_OK;
-    if (!has_stop_rule(train->steps, train->tokens, train->seconds, train->flops))
-        return fr_fail(
-            error, FR_BAD_INPUT,
-            "the recipe has no end: give train.steps, train.tokens, train.seconds or train.flops");
+    if (!has_stop_rule(train->steps, train->tokens, train->seconds, train->flops) &&
+        train->epochs <= 0)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "the recipe has no end: give train.steps, train.tokens, train.seconds, "
+                       "train.flops or train.epochs");
     out->phase_count = 1;
     out->phases[0].options = (fr_phase_options){.steps = train->steps,
                                                 .tokens = train->tokens,
@@ -172,11 +180,13 @@ static fr_status read_all(fr_train_recipe *out, const fr_recipe *recipe, fr_erro
     FR_TRY(fr_recipe_check_sections(recipe, known_sections, error));
     FR_TRY(fr_options_read(&fr_train_option_table, &out->train, fr_recipe_section(recipe, "train"),
                            false, NULL, error));
-    FR_TRY(fr_options_read(&fr_train_data_option_table, &out->data,
-                           fr_recipe_section(recipe, "data"), false, NULL, error));
+    static const char *const nested[] = {"examples", NULL};
+    const fr_section *data = fr_recipe_section(recipe, "data");
+    FR_TRY(fr_options_read(&fr_train_data_option_table, &out->data, data, false, nested, error));
     FR_TRY(complete_data(&out->data, error));
+    FR_TRY(read_examples(out, data ? fr_section_child(data, "examples") : NULL, error));
     out->model = fr_recipe_section(recipe, "model");
-    read_source(out);
+    FR_TRY(read_source(out, error));
     FR_TRY(read_choice(fr_recipe_section(recipe, "objective"), &fr_objectives, "causal_lm", NULL,
                        &out->objective, error));
     FR_TRY(read_choice(fr_recipe_section(recipe, "optimizer"), &fr_optimizers, "adamw", NULL,
@@ -216,10 +226,12 @@ void fr_train_recipe_free(fr_train_recipe *recipe)
     free_choice(&recipe->schedule);
     fr_options_free(&fr_train_option_table, &recipe->train);
     fr_options_free(&fr_train_data_option_table, &recipe->data);
+    fr_options_free(&fr_example_option_table, &recipe->examples);
+    fr_options_free(&fr_model_source_table, &recipe->source);
+    fr_model_head_free(&recipe->head);
     fr_free(recipe->groups);
     fr_free(recipe->phases);
     fr_free(recipe->hooks);
-    fr_free(recipe->from);
     *recipe = (fr_train_recipe){0};
 }
 
@@ -228,17 +240,19 @@ void fr_train_recipe_free(fr_train_recipe *recipe)
 static fr_status load_model(const fr_train_recipe *recipe, const fr_tokenizer *tokenizer,
                             bool shapes_only, fr_model **model, fr_error *error)
 {
-    if (!recipe->from) {
+    uint64_t seed = (uint64_t)recipe->train.seed;
+    if (!recipe->source.from) {
         int64_t vocabulary = tokenizer ? fr_tokenizer_size(tokenizer) : 0;
         int64_t end = tokenizer ? fr_tokenizer_end_of_text(tokenizer) : -1;
-        return fr_model_create_from_section(model, recipe->model, vocabulary, end,
-                                            (uint64_t)recipe->train.seed, shapes_only, error);
+        return fr_model_create_from_section(model, recipe->model, &recipe->head, vocabulary, end,
+                                            seed, shapes_only, error);
     }
-    FR_TRY(fr_model_load(model, recipe->from, error));
+    const fr_model_change change = {&recipe->head, seed, recipe->source.config};
+    FR_TRY(fr_model_load_as(model, recipe->source.from, &change, error));
     if (tokenizer && fr_tokenizer_size(tokenizer) > (*model)->vocabulary)
         return fr_fail(error, FR_BAD_INPUT,
                        "%s has a vocabulary of %lld, the tokenizer of the data needs %lld",
-                       recipe->from, (long long)(*model)->vocabulary,
+                       recipe->source.from, (long long)(*model)->vocabulary,
                        (long long)fr_tokenizer_size(tokenizer));
     return FR_OK;
 }
@@ -253,7 +267,8 @@ fr_status fr_train_recipe_model(const fr_train_recipe *recipe, const fr_tokenize
         status = fr_groups_apply(recipe->groups, recipe->group_count, *model, error);
     }
     for (size_t i = 0; status == FR_OK && i < recipe->phase_count; i++)
-        if (recipe->phases[i].options.length > (*model)->max_positions)
+        if ((*model)->max_positions > 0 &&
+            recipe->phases[i].options.length > (*model)->max_positions)
             status = fr_fail(
                 error, FR_BAD_INPUT, "length %lld is more than the model's %lld positions",
                 (long long)recipe->phases[i].options.length, (long long)(*model)->max_positions);
@@ -346,15 +361,20 @@ fr_status fr_train_recipe_write(const fr_train_recipe *recipe, const fr_model *m
                                 fr_buffer *out, fr_error *error)
 {
     fr_buffer_text(out, "model:\n");
-    if (recipe->from && !identity) {
-        model_source source = {recipe->from};
-        fr_options_write_yaml(&source_table, &source, 2, out);
+    if (recipe->source.from && !identity) {
+        fr_options_write_yaml(&fr_model_source_table, &recipe->source, 2, out);
+        fr_buffer_text(out, "  config:\n");
+        write_options(&model->kind->base.options, model->config, 4, identity, out);
     } else {
         fr_buffer_printf(out, "  kind: %s\n", model->kind->base.name);
         write_options(&model->kind->base.options, model->config, 2, identity, out);
     }
     fr_buffer_text(out, "data:\n");
     write_options(&fr_train_data_option_table, &recipe->data, 2, identity, out);
+    if (recipe->has_examples) {
+        fr_buffer_text(out, "  examples:\n");
+        write_options(&fr_example_option_table, &recipe->examples, 4, identity, out);
+    }
     write_choice("objective", &recipe->objective, identity, out);
     write_choice("optimizer", &recipe->optimizer, identity, out);
     write_choice("schedule", &recipe->schedule, identity, out);

@@ -136,9 +136,9 @@ static fr_status create_learner(fr_trainer *trainer, fr_error *error)
     fr_train_recipe *recipe = &trainer->own->recipe;
     FR_TRY(fr_train_recipe_model(recipe, trainer->tokenizer, false, &trainer->model, error));
     FR_TRY(fr_model_create_gradients(trainer->model, error));
-    FR_TRY(fr_objective_create(&trainer->objective,
-                               (const fr_objective_kind *)recipe->objective.kind,
-                               fr_choice_give(&recipe->objective), trainer->model, error));
+    FR_TRY(fr_objective_create(
+        &trainer->objective, (const fr_objective_kind *)recipe->objective.kind,
+        fr_choice_give(&recipe->objective), trainer->model, trainer->tokenizer, error));
     FR_TRY(fr_optimizer_create(&trainer->optimizer,
                                (const fr_optimizer_kind *)recipe->optimizer.kind,
                                fr_choice_give(&recipe->optimizer), trainer->model, recipe->groups,
@@ -234,13 +234,12 @@ static fr_status create_parts(fr_trainer *trainer, const fr_recipe *recipe, fr_e
     FR_TRY(fr_train_recipe_read(&own->recipe, recipe, error));
     trainer->options = own->recipe.train;
     trainer->data = own->recipe.data;
-    if (!own->recipe.phases[0].options.train)
-        return fr_fail(error, FR_BAD_INPUT, "nothing to train on: give data.folder or data.train");
-    if (trainer->data.tokenizer)
-        FR_TRY(fr_tokenizer_load(&trainer->tokenizer, trainer->data.tokenizer, error));
-    FR_TRY(fr_plan_from_recipe(&own->recipe, trainer->tokenizer, 0, &own->plan, error));
+    FR_TRY(fr_run_data_open(&own->data, &own->recipe, error));
+    trainer->tokenizer = own->data.tokenizer;
+    FR_TRY(fr_plan_from_recipe(&own->recipe, &own->data, 0, &own->plan, error));
     FR_TRY(fr_plan_check_memory(&own->plan, error));
     FR_TRY(create_learner(trainer, error));
+    FR_TRY(fr_run_data_encode(&own->data, &own->recipe, trainer->model, error));
     fr_memory_reset_peaks(); /* of what measured the machine, prepared the text, planned */
     FR_TRY(fr_phases_check(trainer, error));
     FR_TRY(fr_phase_open(trainer, error));
@@ -299,8 +298,7 @@ void fr_trainer_destroy(fr_trainer *trainer)
         fr_state_destroy(trainer->state);
     if (trainer->model)
         fr_model_destroy(trainer->model);
-    if (trainer->tokenizer)
-        fr_tokenizer_free(trainer->tokenizer);
+    fr_run_data_close(&own->data);
     fr_train_recipe_free(&own->recipe);
     if (own->lock)
         fr_lock_release(own->lock);

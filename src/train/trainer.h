@@ -8,6 +8,13 @@
 
 /* ---- recipe.c ---- */
 
+/* model: {from: FOLDER, ...} */
+typedef struct fr_model_source {
+    char *from;    /* NULL: a new model */
+    bool new_head; /* although the folder's head is of the same task */
+    const fr_section *config;
+} fr_model_source;
+
 /* An entry of a registry with its options (NULL when it has none). */
 typedef struct fr_choice {
     const fr_kind *kind;
@@ -24,8 +31,12 @@ typedef struct fr_phase {
 typedef struct fr_train_recipe {
     fr_train_options train;
     fr_train_data_options data;
-    const fr_section *model; /* NULL: the default model */
-    char *from;              /* a model folder to begin with, or NULL */
+    fr_example_options examples; /* data.examples */
+    bool has_examples;
+    const fr_section *model;       /* NULL: the default model */
+    fr_model_source source;        /* what begins with a folder says instead */
+    const fr_examples *data_shape; /* the examples it learns from, once they are open */
+    fr_model_head head; /* what the objective and the labels of the examples ask for (data.c) */
     fr_choice objective, optimizer, schedule;
     fr_group_options *groups;
     size_t group_count;
@@ -48,9 +59,31 @@ fr_status fr_train_recipe_model(const fr_train_recipe *recipe, const fr_tokenize
 /* Give the options to a new owner, who must live as long as they are written or read here. */
 void *fr_choice_give(fr_choice *choice);
 
+/* ---- data.c: what a run learns from ---- */
+
+/* Files of labelled examples; empty when the run reads packed rows. */
+typedef struct fr_run_data {
+    fr_tokenizer
+        *tokenizer; /* of the data, or of the folder that the model comes from; NULL: none */
+    fr_examples *train;
+    struct fr_held_out {
+        char *name;
+        fr_examples *examples;
+    } * held_out;
+    size_t held_out_count;
+} fr_run_data;
+/* Read the examples, keep a part back, and fill recipe->head. */
+fr_status fr_run_data_open(fr_run_data *data, fr_train_recipe *recipe, fr_error *error);
+/* Their ids for the model. */
+fr_status fr_run_data_encode(fr_run_data *data, const fr_train_recipe *recipe,
+                             const fr_model *model, fr_error *error);
+void fr_run_data_close(fr_run_data *data);
+/* "name=prefix", or a path whose last part without its ending is the name. *name is the caller's. */
+fr_status fr_domain_name(const char *text, char **name, const char **path, fr_error *error);
+
 /* ---- plan.c ---- */
 
-fr_status fr_plan_from_recipe(const fr_train_recipe *recipe, const fr_tokenizer *tokenizer,
+fr_status fr_plan_from_recipe(const fr_train_recipe *recipe, const fr_run_data *data,
                               double flops_per_second, fr_train_plan *plan, fr_error *error);
 /* FR_BAD_INPUT with the plan's figures when it needs more memory than there is. */
 fr_status fr_plan_check_memory(const fr_train_plan *plan, fr_error *error);
@@ -77,6 +110,7 @@ void fr_gradient_tree_add(fr_gradient_tree *tree, int64_t number, int64_t count)
 
 struct fr_trainer_own {
     fr_train_recipe recipe;
+    fr_run_data data;
     fr_train_plan plan;
     fr_run_options run;
     fr_lock *lock;

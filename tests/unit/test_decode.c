@@ -24,7 +24,7 @@ static fr_model *make_model(const char *section)
     fr_model *model;
     if (fr_recipe_parse(&recipe, section, strlen(section), "test", &error) != FR_OK ||
         fr_model_create_from_section(
-            &model, fr_recipe_section(recipe, "model"), fr_tokenizer_size(tokenizer),
+            &model, fr_recipe_section(recipe, "model"), NULL, fr_tokenizer_size(tokenizer),
             fr_tokenizer_end_of_text(tokenizer), 11, false, &error) != FR_OK) {
         print_error("%s\n", error.message);
         return NULL;

@@ -55,7 +55,7 @@ static fr_status try_recipe(fr_model **model, const char *fields, uint64_t seed,
     snprintf(text, sizeof text, "model: {%s}\n", fields);
     fr_recipe *recipe;
     FR_TRY(fr_recipe_parse(&recipe, text, strlen(text), "test.yaml", error));
-    fr_status status = fr_model_create_from_section(model, fr_recipe_section(recipe, "model"), 0,
+    fr_status status = fr_model_create_from_section(model, fr_recipe_section(recipe, "model"), NULL, 0,
                                                     -1, seed, shapes_only, error);
     fr_recipe_free(recipe);
     return status;
@@ -223,7 +223,7 @@ static void test_a_recipe_takes_the_vocabulary_and_the_end_from_the_tokenizer(vo
     (void)state;
     fr_model *model;
     fr_error error = {0};
-    must(fr_model_create_from_section(&model, NULL, 300, 7, 0, true, &error), &error);
+    must(fr_model_create_from_section(&model, NULL, NULL, 300, 7, 0, true, &error), &error);
     assert_int_equal(model->vocabulary, 300);
     assert_int_equal(model->eos, 7);
     assert_int_equal(model->end_count, 1);
@@ -232,7 +232,7 @@ static void test_a_recipe_takes_the_vocabulary_and_the_end_from_the_tokenizer(vo
     fr_recipe *recipe;
     must(fr_recipe_parse(&recipe, text, strlen(text), "test.yaml", &error), &error);
     const fr_section *section = fr_recipe_section(recipe, "model");
-    assert_int_equal(fr_model_create_from_section(&model, section, 300, 7, 0, true, &error),
+    assert_int_equal(fr_model_create_from_section(&model, section, NULL, 300, 7, 0, true, &error),
                      FR_BAD_INPUT);
     contains(error.message, "vocab_size is 200");
     fr_recipe_free(recipe);
