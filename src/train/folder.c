@@ -70,7 +70,7 @@ fr_status fr_folder_write_model(fr_trainer *trainer, fr_error *error)
             fr_model_save(trainer->model, folder, (fr_dtype)trainer->options.final_dtype, error);
     if (status == FR_OK && trainer->tokenizer)
         status = fr_tokenizer_save(trainer->tokenizer, folder,
-                                   trainer->own->recipe.from ? 0 : trainer->model->max_positions,
+                                   trainer->own->recipe.source.from ? 0 : trainer->model->max_positions,
                                    error);
     fr_free(folder);
     return status;
