@@ -56,8 +56,8 @@ static void create(run *r, const shape *s, fr_error *error)
         s->vocabulary, s->length);
     fr_recipe *recipe;
     check(fr_recipe_parse(&recipe, text.data, text.size, "bench", error), error);
-    check(fr_model_create_from_section(&r->model, fr_recipe_section(recipe, "model"), NULL, 0, -1, 1,
-                                       false, error),
+    check(fr_model_create_from_section(&r->model, fr_recipe_section(recipe, "model"), NULL, 0, -1,
+                                       1, false, error),
           error);
     const fr_kind *kind = fr_registry_require(&fr_optimizers, "adamw", "bench", 0, error);
     void *options = fr_alloc(kind->options.size, FR_MEMORY_OTHER);
