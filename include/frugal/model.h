@@ -57,6 +57,9 @@ typedef struct fr_batch {
     fr_tensor *weights; /* (B, T) f32 per-token loss weights, or NULL */
     const int32_t
         *counts; /* B numbers 0..T on the host, or NULL: T each. Only with a cache: see there */
+    int64_t
+        whole; /* with a cache, how many tokens the text has of which this is a piece, for models that read longer
+                         texts otherwise (fr_model.reread); 0: as many as the cache then holds */
     fr_tensor
         *lengths;     /* (B) i32: how many of a row's T tokens are text, the rest is padding on the
                            right that nothing attends to; NULL: all */
@@ -204,7 +207,10 @@ struct fr_model {
     size_t linear_count;
     /* what decoding and objectives need to know, filled by build: */
     int64_t vocabulary, width, layers, heads, kv_heads, head_dim;
-    int64_t token_types;   /* how many it tells apart (fr_batch types); 0: it reads none */
+    int64_t token_types; /* how many it tells apart (fr_batch types); 0: it reads none */
+    int64_t
+        reread; /* a text longer than this is read otherwise from its beginning on: a cache that holds so many
+                              tokens of it is to be filled anew before the next; 0: never */
     int64_t max_positions; /* the context the model was made for; GPT-2 cannot read beyond it */
     fr_model_head head;
     /* Language models: logits = cap(features W^T + bias), where cap(x) = c tanh(x / c). */

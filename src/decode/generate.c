@@ -177,8 +177,9 @@ static fr_status read_prompt(generation *g, const row *r, fr_error *error)
     for (size_t done = 0; done < r->count;) {
         size_t count = r->count - done < CHUNK ? r->count - done : CHUNK;
         fr_tape_reset(g->tape, 0);
-        fr_batch batch = {.ids = fr_tape_input(g->tape, FR_I32, 2, (int64_t[]){1, (int64_t)count},
-                                               r->ids + done)};
+        fr_batch batch = {
+            .ids = fr_tape_input(g->tape, FR_I32, 2, (int64_t[]){1, (int64_t)count}, r->ids + done),
+            .whole = (int64_t)r->count};
         fr_tensor *hidden = fr_model_hidden(g->model, g->tape, &batch, g->reader);
         done += count;
         if (done ==
@@ -218,6 +219,22 @@ static fr_status read_prompts(generation *g, fr_error *error)
     return FR_OK;
 }
 
+/* A row that outgrows what its cache was read for is read anew, which gives its next token, too. */
+static fr_status reread(generation *g, row **active, int64_t count, fr_error *error)
+{
+    for (int64_t i = 0; i < count && g->model->reread; i++) {
+        row *r = active[i];
+        if (r->done || (int64_t)r->count != g->model->reread + 1)
+            continue;
+        FR_TRY(read_prompt(g, r, error));
+        if (fr_interrupted())
+            return FR_OK;
+        FR_TRY(fr_cache_copy_row(g->cache, i, g->reader, 0, error));
+        FR_TRY(next_token(g, r, g->logits, error));
+    }
+    return FR_OK;
+}
+
 /* Drop finished rows from the cache; `active` lists the rows that its rows stand for. */
 static fr_status drop_finished(generation *g, row **active, int64_t *count, fr_error *error)
 {
@@ -241,8 +258,11 @@ static fr_status decode_group(generation *g, fr_error *error)
     int64_t count = (int64_t)g->row_count;
     for (int64_t i = 0; i < count; i++)
         active[i] = &g->rows[i];
-    FR_TRY(drop_finished(g, active, &count, error));
-    while (count > 0 && !fr_interrupted()) {
+    while (!fr_interrupted()) {
+        FR_TRY(reread(g, active, count, error));
+        FR_TRY(drop_finished(g, active, &count, error));
+        if (count == 0 || fr_interrupted())
+            break;
         int32_t ids[GROUP];
         for (int64_t i = 0; i < count; i++)
             ids[i] = active[i]->ids[active[i]->count - 1];
@@ -253,7 +273,6 @@ static fr_status decode_group(generation *g, fr_error *error)
         const float *numbers = fr_tensor_host(logits);
         for (int64_t i = 0; i < count; i++)
             FR_TRY(next_token(g, active[i], numbers + i * g->model->vocabulary, error));
-        FR_TRY(drop_finished(g, active, &count, error));
     }
     g->result.decode_seconds += fr_seconds() - start;
     return FR_OK;
@@ -268,6 +287,8 @@ static fr_status make_caches(generation *g, fr_error *error)
         longest = g->rows[i].info.prompt_tokens > longest ? g->rows[i].info.prompt_tokens : longest;
         most = (int64_t)g->rows[i].most > most ? (int64_t)g->rows[i].most : most;
     }
+    if (g->model->reread && most > g->model->reread && longest <= g->model->reread)
+        longest = g->model->reread + 1;
     g->reader = fr_cache_create(g->model, 1, longest, error);
     g->cache = g->reader ? fr_cache_create(g->model, (int64_t)g->row_count, most, error) : NULL;
     return g->cache ? FR_OK : error ? error->status : FR_NO_MEMORY;

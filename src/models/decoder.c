@@ -24,6 +24,16 @@ fr_decoder *fr_decoder_create(fr_model *model, const char *name, double std, fr_
     return own->embedding ? own : NULL;
 }
 
+fr_status fr_decoder_rotate(fr_model *model, const fr_rope_options *options, fr_error *error)
+{
+    fr_decoder *own = model->own;
+    FR_TRY(fr_rotary_create(&own->rotary, options, model->head_dim, model->max_positions, error));
+    if (options->type == FR_ROPE_LONGROPE)
+        model->reread =
+            options->original_context ? options->original_context : model->max_positions;
+    return FR_OK;
+}
+
 /* The output matrix is no `matrix`: Muon and decay leave it to the embedding's rule, tied or not. */
 static fr_status declare_output(fr_model *model, const fr_decoder_head *head, fr_error *error)
 {
@@ -84,15 +94,12 @@ static fr_tensor *place_vectors(const fr_decoder *own, fr_tape *tape, const fr_t
 static bool begin(const fr_decoder *own, fr_tape *tape, const fr_batch *batch, fr_cache *cache,
                   fr_step *step)
 {
-    *step = (fr_step){.positions = batch->positions, .segments = batch->segments, .cache = cache};
-    if (cache && own->rotary.by_length && batch->positions) {
-        fr_tape_fail(tape, FR_UNSUPPORTED,
-                     "a model whose rotary frequencies follow the length needs the cache's own "
-                     "positions");
-        return false;
-    }
+    *step = (fr_step){.positions = batch->positions,
+                      .segments = batch->segments,
+                      .lengths = cache ? NULL : batch->lengths,
+                      .cache = cache};
     return (!cache || fr_cache_begin(cache, tape, batch, &step->positions)) &&
-           fr_rotary_begin(&own->rotary, tape, step, batch->ids->shape[1]);
+           fr_rotary_begin(&own->rotary, tape, step, batch->ids->shape[1], batch->whole);
 }
 
 fr_tensor *fr_decoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)

@@ -23,6 +23,8 @@ typedef struct fr_decoder {
 
 /* The decoder of model->layers layers, in model->own; its embedding NAME (V, C). NULL: the error is set. */
 fr_decoder *fr_decoder_create(fr_model *model, const char *name, double std, fr_error *error);
+/* Rotary positions for model->head_dim and model->max_positions; the options' lists live as long as the model. */
+fr_status fr_decoder_rotate(fr_model *model, const fr_rope_options *options, fr_error *error);
 /* The parameters of model->head, by the names of Hugging Face's classes. */
 typedef struct fr_decoder_head {
     const char *output;    /* the output matrix of a language model; NULL: the embedding */

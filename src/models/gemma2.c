@@ -256,8 +256,7 @@ static fr_status build(fr_model *model, fr_error *error)
         return error->status;
     own->embedding_scale = (float)sqrt((double)c->hidden_size);
     own->padding = c->pad_token_id;
-    FR_TRY(
-        fr_rotary_create(&own->rotary, &c->rope, c->head_dim, c->max_position_embeddings, error));
+    FR_TRY(fr_decoder_rotate(model, &c->rope, error));
     fr_builder b = {.model = model,
                     .prefix = "model.layers.",
                     .std = c->initializer_range,

@@ -173,8 +173,7 @@ static fr_status build(fr_model *model, fr_error *error)
     if (!own)
         return error->status;
     own->dropout = (float)c->hidden_dropout;
-    FR_TRY(fr_rotary_create(&own->rotary, &c->rope, model->head_dim, c->max_position_embeddings,
-                            error));
+    FR_TRY(fr_decoder_rotate(model, &c->rope, error));
     fr_builder b = {.model = model,
                     .prefix = "gpt_neox.layers.",
                     .std = c->initializer_range,

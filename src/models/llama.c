@@ -544,8 +544,7 @@ static fr_status build(fr_model *model, fr_error *error)
     if (!own)
         return error->status;
     own->padding = c->pad_token_id;
-    FR_TRY(
-        fr_rotary_create(&own->rotary, &c->rope, c->head_dim, c->max_position_embeddings, error));
+    FR_TRY(fr_decoder_rotate(model, &c->rope, error));
     fr_builder b = {.model = model,
                     .prefix = "model.layers.",
                     .std = c->initializer_range,

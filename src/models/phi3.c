@@ -205,8 +205,7 @@ static fr_status build(fr_model *model, fr_error *error)
         return error->status;
     own->dropout = (float)c->embd_pdrop;
     own->padding = c->pad_token_id;
-    FR_TRY(fr_rotary_create(&own->rotary, &c->rope, model->head_dim, c->max_position_embeddings,
-                            error));
+    FR_TRY(fr_decoder_rotate(model, &c->rope, error));
     fr_builder b = {.model = model,
                     .prefix = "model.layers.",
                     .std = c->initializer_range,

@@ -1,7 +1,6 @@
 /* attention.c: self-attention with grouped key and value heads (arXiv 2305.13245), optional
    norms of queries and keys, and rotary positions; keys and values come from a cache where there is
-   one. Keys are cached rotated, unless frequencies follow the length of what was read: then they are
-   cached as they came and turned anew at every step. */
+   one. Keys are cached rotated. */
 #include "nn/nn.h"
 
 typedef struct parts {
@@ -53,12 +52,12 @@ static fr_tensor *norm_heads(const fr_norm_layer *norm, fr_tape *tape, fr_tensor
 }
 
 static fr_tensor *rotate(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
-                         int64_t heads, const fr_step *step, fr_tensor *positions)
+                         int64_t heads, const fr_step *step)
 {
     if (!layer->rotary || !layer->rotary->frequencies)
         return x;
     fr_tensor *frequencies = step->frequencies ? step->frequencies : layer->rotary->frequencies;
-    return fr_rope(tape, x, positions, frequencies, (int)heads, layer->rotary->scaling);
+    return fr_rope(tape, x, step->positions, frequencies, (int)heads, layer->rotary->scaling);
 }
 
 fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
@@ -67,13 +66,10 @@ fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr
     parts now = project(layer, tape, x);
     now.query = norm_heads(&layer->query_norm, tape, now.query, layer->heads, layer->head_dim);
     now.key = norm_heads(&layer->key_norm, tape, now.key, layer->kv_heads, layer->head_dim);
-    bool turn_later = step->cache && step->frequencies && layer->rotary;
-    now.query =
-        fr_layer_tap(tape, rotate(layer, tape, now.query, layer->heads, step, step->positions),
-                     layer->tower, layer->index, "attention.q");
-    if (!turn_later)
-        now.key = rotate(layer, tape, now.key, layer->kv_heads, step, step->positions);
-    now.key = fr_layer_tap(tape, now.key, layer->tower, layer->index, "attention.k");
+    now.query = fr_layer_tap(tape, rotate(layer, tape, now.query, layer->heads, step), layer->tower,
+                             layer->index, "attention.q");
+    now.key = fr_layer_tap(tape, rotate(layer, tape, now.key, layer->kv_heads, step), layer->tower,
+                           layer->index, "attention.k");
     now.value = fr_layer_tap(tape, now.value, layer->tower, layer->index, "attention.v");
 
     fr_attention_options options = {.heads = (int)layer->heads,
@@ -92,8 +88,6 @@ fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr
         (!now.key || !now.value ||
          !fr_cache_append(step->cache, tape, layer->index, &now.key, &now.value, &options.lengths)))
         return NULL;
-    if (turn_later) /* the cache's places are 0, 1, ... */
-        now.key = rotate(layer, tape, now.key, layer->kv_heads, step, NULL);
     fr_tensor *mixed = fr_attention(tape, now.query, now.key, now.value, &options, NULL);
     fr_tensor *out = fr_layer_tap(tape, fr_linear_layer_apply(layer->out, tape, mixed),
                                   layer->tower, layer->index, "attention.out");

@@ -6,7 +6,15 @@
    the tensors that a step may have. */
 #include "nn/nn.h"
 
-enum { HAS_POSITIONS = 1, HAS_SEGMENTS = 2, HAS_FREQUENCIES = 4 };
+/* The tensors that a step may have. */
+static const size_t parts[FR_DECODER_PARTS] = {
+    offsetof(fr_step, positions), offsetof(fr_step, segments), offsetof(fr_step, lengths),
+    offsetof(fr_step, frequencies)};
+
+static fr_tensor **part_of(fr_step *step, int i)
+{
+    return (fr_tensor **)((char *)step + parts[i]);
+}
 
 fr_tensor *fr_layer_tap(fr_tape *tape, fr_tensor *value, const char *tower, int index,
                         const char *name)
@@ -43,13 +51,9 @@ static fr_tensor *apply_again(fr_tape *tape, fr_tensor *const *inputs, int count
 {
     const fr_decoder_call *call = context;
     fr_step step = {0};
-    int next = 1;
-    if (call->given & HAS_POSITIONS && next < count)
-        step.positions = inputs[next++];
-    if (call->given & HAS_SEGMENTS && next < count)
-        step.segments = inputs[next++];
-    if (call->given & HAS_FREQUENCIES && next < count)
-        step.frequencies = inputs[next];
+    for (int i = 0, next = 1; i < FR_DECODER_PARTS; i++)
+        if (call->given >> i & 1 && next < count)
+            *part_of(&step, i) = inputs[next++];
     return apply(call->layer, tape, inputs[0], &step);
 }
 
@@ -58,19 +62,12 @@ fr_tensor *fr_decoder_layer_apply(fr_decoder_layer *layer, fr_tape *tape, fr_ten
 {
     if (!recompute || step->cache)
         return apply(layer, tape, x, step);
-    fr_tensor *inputs[4] = {x};
+    fr_tensor *inputs[1 + FR_DECODER_PARTS] = {x};
     int count = 1, given = 0;
-    if (step->positions) {
-        inputs[count++] = step->positions;
-        given |= HAS_POSITIONS;
-    }
-    if (step->segments) {
-        inputs[count++] = step->segments;
-        given |= HAS_SEGMENTS;
-    }
-    if (step->frequencies) {
-        inputs[count++] = step->frequencies;
-        given |= HAS_FREQUENCIES;
-    }
+    for (int i = 0; i < FR_DECODER_PARTS; i++)
+        if ((inputs[count] = *part_of((fr_step *)step, i))) {
+            given |= 1 << i;
+            count++;
+        }
     return fr_recompute(tape, apply_again, inputs, count, &layer->calls[given]);
 }

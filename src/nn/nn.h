@@ -95,9 +95,10 @@ typedef struct fr_step {
     fr_tensor *relative_bias; /* of every layer's scores, as fr_attention_options has it, or NULL */
     fr_tensor *global;        /* (B, T) i32 keys that windows do not hide, or NULL */
 } fr_step;
-/* Fill step->frequencies for what is being read: T columns, at the step's positions or behind what the cache holds.
-   False with the tape's error set. */
-bool fr_rotary_begin(const fr_rotary *rotary, fr_tape *tape, fr_step *step, int64_t columns);
+/* Fill step->frequencies for what is being read: T columns, at the step's positions or behind what the cache holds, of a
+   text of `whole` tokens (0: it ends there). False with the tape's error set. */
+bool fr_rotary_begin(const fr_rotary *rotary, fr_tape *tape, fr_step *step, int64_t columns,
+                     int64_t whole);
 
 typedef struct fr_attention_layer {
     fr_linear_layer *query, *key, *value; /* C -> H*D, Hkv*D, Hkv*D */
@@ -173,7 +174,7 @@ fr_tensor *fr_experts_apply(const fr_experts_layer *layer, fr_tape *tape, fr_ten
 
 /* ---- a decoder's layer ---- */
 
-enum { FR_DECODER_CALLS = 8 };
+enum { FR_DECODER_PARTS = 4, FR_DECODER_CALLS = 1 << FR_DECODER_PARTS };
 typedef struct fr_decoder_call {
     const struct fr_decoder_layer *layer;
     int given; /* which of the step's tensors there are */

@@ -12,7 +12,9 @@
    transformers' modeling_rope_utils.py writes all of them down, and the arithmetic here is in f32, step by
    step as there: at position 10^5 one last bit of a frequency is a hundredth of a radian.
 
-   dynamic and longrope follow the length, so their frequencies are made for each call (fr_rotary_begin). */
+   dynamic and longrope follow the length, so their frequencies are made for each call (fr_rotary_begin). Keys in a
+   cache stay as they were turned when they came, as in transformers; where longrope changes its list, the text is to be
+   read anew (fr_model.reread). */
 #include "nn/nn.h"
 
 #include <math.h>
@@ -233,7 +235,15 @@ static int64_t length_of(const fr_tensor *positions, int64_t columns)
     return length;
 }
 
-bool fr_rotary_begin(const fr_rotary *rotary, fr_tape *tape, fr_step *step, int64_t columns)
+/* Row b's text is as long as the cache then holds, or longer. */
+static int64_t cached_length(const fr_cache *cache, int64_t row, int64_t whole)
+{
+    int64_t length = fr_cache_length(cache, row);
+    return length > whole ? length : whole;
+}
+
+bool fr_rotary_begin(const fr_rotary *rotary, fr_tape *tape, fr_step *step, int64_t columns,
+                     int64_t whole)
 {
     step->frequencies = NULL;
     if (!rotary->by_length || !rotary->frequencies)
@@ -247,7 +257,8 @@ bool fr_rotary_begin(const fr_rotary *rotary, fr_tape *tape, fr_step *step, int6
     float *frequencies = fr_tensor_host(table);
     for (int64_t b = 0; b < rows && frequencies; b++)
         fill(frequencies + b * pairs, rotary,
-             step->cache ? fr_cache_length(step->cache, b) : length_of(step->positions, columns));
+             step->cache ? cached_length(step->cache, b, whole)
+                         : length_of(step->positions, columns));
     step->frequencies = table;
     return true;
 }
