@@ -298,7 +298,7 @@ typedef enum fr_weights {
     FR_WEIGHTS_STORED /* matrices of a GGUF file stay in it and are read block by block where they are used: nothing is unpacked, and
                          nothing trains */
 } fr_weights;
-extern const char *const fr_weights_names[]; /* "f32", "stored", NULL: choices of an option */
+extern const char *const fr_weights_names[]; /* "f32", "stored", NULL: choices of an option, in the order of fr_weights */
 /* As fr_model_load; the path may also be a GGUF file, or a folder with one and no config.json. */
 fr_status fr_model_open(fr_model **model, const char *path, fr_weights weights, fr_error *error);
 /* The values and tensors of a GGUF file (formats.h) with its matrices in `dtype`: f32, f16, bf16, q8_0, q4_0, q4_k, q6_k; the model must

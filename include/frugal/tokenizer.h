@@ -19,12 +19,14 @@ typedef struct fr_ids {
 void fr_ids_clear(fr_ids *ids);
 void fr_ids_free(fr_ids *ids);
 
-/* path: a tokenizer.json, or a model folder with one (tokenizer_config.json beside it says which token ends a text). Byte-level BPE files of
+/* path: a GGUF file, a tokenizer.json, or a model folder with one (tokenizer_config.json beside it says which token ends a text). Byte-level BPE files of
    the GPT-2, GPT-NeoX, Llama 3 and Qwen2 kind give the ids that Hugging Face's tokenizers gives; what is not supported is refused by
    name. "truncation" and "padding" in the file are the caller's affair and not looked at. Which characters are letters or digits is
    told by the Unicode tables of the installed PCRE2 and utf8proc: text with characters that are newer than those (Debian 12's PCRE2
    knows Unicode 14) may be cut differently elsewhere. */
 fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error *error);
+/* Is there a tokenizer to load? Models may come without one. */
+bool fr_tokenizer_exists(const char *path);
 void fr_tokenizer_free(fr_tokenizer *tokenizer);
 /* Write tokenizer.json and tokenizer_config.json into a folder, so that transformers' AutoTokenizer gives the same ids, and the files
    that lay beside them (special_tokens_map.json, added_tokens.json, chat_template.jinja, chat_template.json): what was loaded, byte for

@@ -32,6 +32,15 @@ typedef struct cli_verb {
 /* A verb's name without its verb's: "verify". */
 const char *cli_verb_word(const cli_verb *verb);
 
+/* The option of verbs that only read a model. Its default is FR_WEIGHTS_STORED. */
+#define CLI_WEIGHTS_OPTION(type, field)                                                            \
+    {                                                                                              \
+        "weights", FR_OPTION_CHOICE, offsetof(type, field), NULL, 0, 0, fr_weights_names,          \
+            "a GGUF file's weights: read where they are stored, or unpacked to f32 first (faster " \
+            "where "                                                                               \
+            "memory is plenty and many tokens are read at once)"                                   \
+    }
+
 extern const cli_verb *const cli_verbs[];         /* NULL-terminated; verbs.c */
 extern const fr_registry *const cli_registries[]; /* NULL-terminated; registries.c */
 

@@ -12,11 +12,13 @@ enum { LARGEST_DOCUMENT = 16 << 20 }; /* bytes; a plain file up to this size is 
 typedef struct eval_options {
     int64_t length;
     char *text_key;
+    int weights; /* fr_weights */
 } eval_options;
 
 static void defaults(void *o)
 {
     ((eval_options *)o)->text_key = fr_string_copy("text");
+    ((eval_options *)o)->weights = FR_WEIGHTS_STORED;
 }
 
 static const fr_option options[] = {
@@ -24,6 +26,7 @@ static const fr_option options[] = {
      "windows in which long documents are read; 0: the model's context"},
     {"text_key", FR_OPTION_STRING, offsetof(eval_options, text_key), NULL, 0, 0, NULL,
      "the key of the text in JSON lines"},
+    CLI_WEIGHTS_OPTION(eval_options, weights),
 };
 static const fr_option_table table = {"eval", options, sizeof options / sizeof *options,
                                       sizeof(eval_options), defaults};
@@ -133,7 +136,7 @@ static fr_status evaluate(evaluation *e, fr_error *error)
     fr_source_options source = {.text_key = o->text_key, .max_document = LARGEST_DOCUMENT};
     cli_progress_start(e->call->quiet);
     FR_TRY(fr_tokenizer_load(&e->tokenizer, folder, error));
-    FR_TRY(fr_model_load(&e->model, folder, error));
+    FR_TRY(fr_model_open(&e->model, folder, (fr_weights)o->weights, error));
     FR_TRY(fr_source_open(&e->source, e->call->operands + 1, e->call->operand_count - 1, &source,
                           error));
     FR_TRY(fr_evaluator_create(&e->evaluator, e->model, e->tokenizer, o->length, error));

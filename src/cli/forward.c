@@ -17,7 +17,13 @@ enum { TOP = 5, MOST_NAME = 96 };
 
 typedef struct forward_options {
     char *ids, *text, *decoder_ids, *types, *lengths, *pixels, *out, *tap;
+    int weights; /* fr_weights */
 } forward_options;
+
+static void defaults(void *o)
+{
+    ((forward_options *)o)->weights = FR_WEIGHTS_STORED;
+}
 
 static const fr_option options[] = {
     {"ids", FR_OPTION_STRING, offsetof(forward_options, ids), NULL, 0, 0, NULL,
@@ -36,10 +42,11 @@ static const fr_option options[] = {
      "safetensors file for input_ids, every output (logits, last_hidden_state, ...) and the taps"},
     {"tap", FR_OPTION_STRING, offsetof(forward_options, tap), NULL, 0, 0, NULL,
      "also the intermediate results whose names match: \"layers.*.out\", \"*\" (docs/models.md)"},
+    CLI_WEIGHTS_OPTION(forward_options, weights),
 };
 
 static const fr_option_table table = {"forward", options, sizeof options / sizeof *options,
-                                      sizeof(forward_options), NULL};
+                                      sizeof(forward_options), defaults};
 
 typedef struct kept {
     char name[MOST_NAME];
@@ -197,14 +204,8 @@ static fr_status read_input(forward *f, fr_error *error)
 static fr_status load(forward *f, fr_error *error)
 {
     const char *folder = f->call->operands[0];
-    FR_TRY(fr_model_load(&f->model, folder, error));
-    char *path = fr_path_join(folder, "tokenizer.json");
-    if (!path)
-        return fr_fail(error, FR_NO_MEMORY, "no memory for a path");
-    fr_status status =
-        fr_path_exists(path) ? fr_tokenizer_load(&f->tokenizer, folder, error) : FR_OK;
-    fr_free(path);
-    return status;
+    FR_TRY(fr_model_open(&f->model, folder, (fr_weights)f->options->weights, error));
+    return fr_tokenizer_exists(folder) ? fr_tokenizer_load(&f->tokenizer, folder, error) : FR_OK;
 }
 
 /* ---- computing ---- */

@@ -18,12 +18,14 @@ typedef struct generate_options {
     fr_sampling_options sampling;
     int64_t samples;
     bool only_new;
+    int weights; /* fr_weights */
 } generate_options;
 
 static void defaults(void *o)
 {
     sampling_defaults(&((generate_options *)o)->sampling);
     ((generate_options *)o)->samples = 1;
+    ((generate_options *)o)->weights = FR_WEIGHTS_STORED;
 }
 
 static const fr_option options[] = {
@@ -32,6 +34,7 @@ static const fr_option options[] = {
      "how many texts to make from each prompt"},
     {"only_new", FR_OPTION_BOOL, offsetof(generate_options, only_new), NULL, 0, 0, NULL,
      "print what the model adds, without the prompt"},
+    CLI_WEIGHTS_OPTION(generate_options, weights),
 };
 static const fr_option_table table = {"generate", options, sizeof options / sizeof *options,
                                       sizeof(generate_options), defaults};
@@ -275,13 +278,19 @@ static fr_status choose_prompt(const cli_call *call, fr_model *model, const fr_t
     return status;
 }
 
+static const generate_options *options_of(const cli_call *call)
+{
+    return call->options;
+}
+
 static fr_status run(const cli_call *call, fr_error *error)
 {
     fr_model *model = NULL;
     fr_tokenizer *tokenizer = NULL;
     fr_status status = fr_tokenizer_load(&tokenizer, call->operands[0], error);
     if (status == FR_OK)
-        status = fr_model_load(&model, call->operands[0], error);
+        status =
+            fr_model_open(&model, call->operands[0], (fr_weights)options_of(call)->weights, error);
     if (status == FR_OK)
         status = choose_prompt(call, model, tokenizer, error);
     fr_model_destroy(model);
@@ -291,7 +300,7 @@ static fr_status run(const cli_call *call, fr_error *error)
 
 static const char help[] =
     "Continues a prompt with a model (a folder with config.json, model.safetensors and "
-    "tokenizer.json), printing the text as it is made.\n"
+    "tokenizer.json, or a GGUF file), printing the text as it is made.\n"
     "Without PROMPT: on a terminal each line you type is a prompt; else the prompt is standard "
     "input.\n"
     "An empty prompt lets the model begin a text of its own.\n"

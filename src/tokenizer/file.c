@@ -134,6 +134,32 @@ static fr_status load_gguf(fr_tokenizer **tokenizer, const char *path, fr_error 
     return status;
 }
 
+static bool gguf_has_tokenizer(const char *path)
+{
+    fr_gguf *file;
+    const char *name = "none";
+    size_t size = 4;
+    if (fr_gguf_open(&file, path, NULL) != FR_OK)
+        return true; /* loading says what is wrong */
+    fr_gguf_text(fr_gguf_value_find(file, "tokenizer.ggml.model"), &name, &size);
+    bool there = size != 4 || memcmp(name, "none", size) != 0;
+    fr_gguf_close(file);
+    return there;
+}
+
+bool fr_tokenizer_exists(const char *path)
+{
+    char *found;
+    if (fr_gguf_locate(path, &found, NULL) != FR_OK)
+        return true;
+    bool gguf = found != NULL;
+    if (!gguf && !(found = fr_path_join(path, tokenizer_name)))
+        return true;
+    bool there = gguf ? gguf_has_tokenizer(found) : fr_path_exists(found);
+    fr_free(found);
+    return there;
+}
+
 /* The files beside it; without them there is no tokenizer. */
 static fr_status load_companions(fr_tokenizer **tokenizer, const char *folder, fr_error *error)
 {
