@@ -71,6 +71,13 @@ fr_status fr_generate(fr_model *model, const fr_tokenizer *tokenizer, const char
                       fr_generate_callback *callback, void *context, fr_generate_row *rows,
                       fr_generate_result *result, fr_error *error);
 
+/* The same from ids as they are (nothing is added to them); `ends` are ids that end a text besides the model's own. */
+fr_status fr_generate_ids(fr_model *model, const fr_tokenizer *tokenizer, const fr_ids *prompts,
+                          size_t count, const int32_t *ends, size_t end_count,
+                          const fr_sampling_options *options, fr_generate_callback *callback,
+                          void *context, fr_generate_row *rows, fr_generate_result *result,
+                          fr_error *error);
+
 /* ---- evaluation ------------------------------------------------------------------------------ */
 
 typedef struct fr_evaluation {

@@ -1,24 +1,24 @@
 /* generate.c: `frugal generate`: text that continues a prompt, shown while it is made. */
 #include "cli/cli.h"
 
+#include "cli/conversation.h"
+#include "cli/input.h"
+
 #include "decode/sampling_options.h"
 #include "decode/stream.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { MOST_PROMPT = 64 << 20 }; /* bytes of standard input */
 
 typedef struct generate_options {
     fr_sampling_options sampling;
     int64_t samples;
     bool only_new;
     int weights; /* fr_weights */
+    cli_conversation_options chat;
 } generate_options;
 
 static void defaults(void *o)
@@ -35,6 +35,12 @@ static const fr_option options[] = {
     {"only_new", FR_OPTION_BOOL, offsetof(generate_options, only_new), NULL, 0, 0, NULL,
      "print what the model adds, without the prompt"},
     CLI_WEIGHTS_OPTION(generate_options, weights),
+    {"chat", FR_OPTION_BOOL, offsetof(generate_options, chat.chat), NULL, 0, 0, NULL,
+     "hold a conversation, written down as the model's chat template says"},
+    {"system", FR_OPTION_STRING, offsetof(generate_options, chat.system), NULL, 0, 0, NULL,
+     "of a conversation: what the model is told before it begins"},
+    {"template", FR_OPTION_STRING, offsetof(generate_options, chat.template_name), NULL, 0, 0, NULL,
+     "of a conversation: an entry of `frugal list chat_template` instead of the model's own"},
 };
 static const fr_option_table table = {"generate", options, sizeof options / sizeof *options,
                                       sizeof(generate_options), defaults};
@@ -199,44 +205,6 @@ static fr_status answer_prompt(const cli_call *call, fr_model *model, const fr_t
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
-/* All of standard input, less one line end at its end. */
-static fr_status read_input(fr_buffer *input, fr_error *error)
-{
-    char block[1 << 16];
-    size_t got;
-    while ((got = fread(block, 1, sizeof block, stdin)) > 0) {
-        fr_buffer_append(input, block, got);
-        if (input->size > MOST_PROMPT)
-            return fr_fail(error, FR_BAD_INPUT, "standard input: the prompt is larger than %d MB",
-                           MOST_PROMPT >> 20);
-    }
-    if (ferror(stdin))
-        return fr_fail_errno(error, "read", "standard input");
-    fr_buffer_text(input, "");
-    if (input->failed)
-        return fr_fail(error, FR_NO_MEMORY, "no memory for the prompt");
-    if (input->size && input->data[input->size - 1] == '\n')
-        input->data[--input->size] = 0;
-    if (memchr(input->data, 0, input->size))
-        return fr_fail(error, FR_BAD_INPUT, "standard input: the prompt holds a zero byte");
-    return FR_OK;
-}
-
-/* Wait for a line; false at the end of input or on Ctrl-C. */
-static bool next_line(char **line, size_t *room)
-{
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    fputs("> ", stderr);
-    fflush(stderr);
-    while (poll(&input, 1, -1) < 0) /* unlike reading, never begun again after a signal */
-        if (errno != EINTR || fr_interrupted())
-            return false;
-    ssize_t length = fr_interrupted() ? -1 : getline(line, room, stdin);
-    if (length > 0 && (*line)[length - 1] == '\n')
-        (*line)[length - 1] = 0;
-    return length >= 0;
-}
-
 /* Each line is a prompt of its own. Ctrl-C ends a text, or the conversation when none is being
    made. */
 static fr_status converse(const cli_call *call, fr_model *model, const fr_tokenizer *tokenizer,
@@ -244,11 +212,10 @@ static fr_status converse(const cli_call *call, fr_model *model, const fr_tokeni
 {
     if (!call->quiet)
         fputs("Each line is a prompt; Ctrl-C stops a text, Ctrl-D ends.\n", stderr);
-    setvbuf(stdin, NULL, _IONBF, 0); /* so that poll sees what getline has not taken */
     char *line = NULL;
     size_t room = 0;
     fr_status status = FR_OK;
-    while (status == FR_OK && next_line(&line, &room)) {
+    while (status == FR_OK && cli_input_line(&line, &room)) {
         status = answer_prompt(call, model, tokenizer, line, error);
         if (status == FR_INTERRUPTED) {
             fr_interrupt_clear();
@@ -266,12 +233,15 @@ static fr_status converse(const cli_call *call, fr_model *model, const fr_tokeni
 static fr_status choose_prompt(const cli_call *call, fr_model *model, const fr_tokenizer *tokenizer,
                                fr_error *error)
 {
+    const generate_options *o = call->options;
+    if (o->chat.chat)
+        return cli_converse(call, model, tokenizer, &o->sampling, &o->chat, error);
     if (call->operand_count == 2)
         return answer_prompt(call, model, tokenizer, call->operands[1], error);
     if (isatty(STDIN_FILENO))
         return converse(call, model, tokenizer, error);
     fr_buffer input = {0};
-    fr_status status = read_input(&input, error);
+    fr_status status = cli_input_all(&input, error);
     if (status == FR_OK)
         status = answer_prompt(call, model, tokenizer, input.data, error);
     fr_buffer_free(&input);
@@ -287,6 +257,11 @@ static fr_status run(const cli_call *call, fr_error *error)
 {
     fr_model *model = NULL;
     fr_tokenizer *tokenizer = NULL;
+    const generate_options *o = call->options;
+    if (!o->chat.chat && (o->chat.system || o->chat.template_name))
+        return fr_fail(error, FR_BAD_INPUT, "--system and --template need --chat");
+    if (o->chat.chat && o->samples != 1)
+        return fr_fail(error, FR_BAD_INPUT, "--chat and --samples exclude each other");
     fr_status status = fr_tokenizer_load(&tokenizer, call->operands[0], error);
     if (status == FR_OK)
         status =
@@ -304,10 +279,15 @@ static const char help[] =
     "Without PROMPT: on a terminal each line you type is a prompt; else the prompt is standard "
     "input.\n"
     "An empty prompt lets the model begin a text of its own.\n"
+    "With --chat PROMPT, or each line, is what you say in a conversation; only the answers are "
+    "printed. What was said before is\n"
+    "kept; when it no longer fits the model's context, the oldest turns are left out, and that is "
+    "said.\n"
     "\n"
     "  frugal generate out \"Once upon a time\"\n"
     "  frugal generate out \"Q: Why?\" --temperature 0 --stop \"Q:\" --max-tokens 50\n"
-    "  frugal generate out \"\" --samples 5 --top-p 0.9 --seed 7 --json";
+    "  frugal generate out \"\" --samples 5 --top-p 0.9 --seed 7 --json\n"
+    "  frugal generate out --chat --system \"Answer in one sentence.\"";
 
 const cli_verb cli_generate = {
     .name = "generate",

@@ -1,5 +1,6 @@
 /* registries.c: every table of names and options that `frugal list` and `frugal help` know. */
 #include "cli/cli.h"
+#include "frugal/chat.h"
 #include "frugal/data.h"
 #include "frugal/decode.h"
 #include "frugal/model.h"
@@ -7,8 +8,9 @@
 #include "frugal/train.h"
 
 const fr_registry *const cli_registries[] = {
-    &fr_sources,    &fr_filters,    &fr_tokenizers, &fr_models, &fr_weight_forms,
-    &fr_objectives, &fr_optimizers, &fr_schedules,  &fr_hooks,  NULL,
+    &fr_sources,      &fr_filters,        &fr_tokenizers, &fr_models,
+    &fr_weight_forms, &fr_objectives,     &fr_optimizers, &fr_schedules,
+    &fr_hooks,        &fr_chat_templates, NULL,
 };
 
 const cli_section cli_sections[] = {

@@ -30,6 +30,8 @@ typedef struct generation {
     fr_model *model;
     const fr_tokenizer *tokenizer;
     const fr_sampling_options *options;
+    const int32_t *ends; /* ids that end a text besides the model's */
+    size_t end_count;
     fr_generate_callback *callback;
     void *context;
     fr_sampler *sampler;
@@ -58,13 +60,10 @@ static int32_t beginning(const generation *g)
     return end >= 0 ? end : (int32_t)g->model->eos;
 }
 
-/* Ids of a prompt, checked against the model. */
-static fr_status encode_prompt(const generation *g, const char *prompt, size_t number, fr_ids *ids,
-                               fr_error *error)
+/* The ids of a prompt fit the model. */
+static fr_status check_prompt(const generation *g, const fr_ids *ids, size_t number,
+                              fr_error *error)
 {
-    fr_ids_clear(ids);
-    FR_TRY(fr_tokenizer_encode(g->tokenizer, prompt, strlen(prompt), FR_ENCODE_ADD_SPECIAL, ids,
-                               error));
     for (size_t i = 0; i < ids->count; i++)
         if (ids->ids[i] >= g->model->vocabulary)
             return fr_fail(error, FR_BAD_INPUT,
@@ -130,6 +129,9 @@ static bool ends_text(const generation *g, int32_t id)
 {
     for (size_t i = 0; i < g->model->end_count; i++)
         if (id == g->model->end_ids[i])
+            return true;
+    for (size_t i = 0; i < g->end_count; i++)
+        if (id == g->ends[i])
             return true;
     return id == g->model->eos || id == fr_tokenizer_end_of_text(g->tokenizer);
 }
@@ -308,14 +310,13 @@ static void end_group(generation *g)
     g->reader = g->cache = NULL;
 }
 
-static fr_status run_group(generation *g, const char *const *prompts, size_t first, size_t count,
-                           fr_ids *ids, fr_error *error)
+static fr_status run_group(generation *g, const fr_ids *prompts, size_t first, size_t count,
+                           fr_error *error)
 {
     for (size_t i = 0; i < count; i++) {
-        FR_TRY(encode_prompt(g, prompts[first + i], first + i, ids, error));
         g->rows[i] = (row){0};
         g->row_count = i + 1;
-        FR_TRY(begin_row(g, &g->rows[i], first + i, ids, error));
+        FR_TRY(begin_row(g, &g->rows[i], first + i, &prompts[first + i], error));
     }
     FR_TRY(make_caches(g, error));
     FR_TRY(read_prompts(g, error));
@@ -338,35 +339,56 @@ static fr_status prepare(generation *g, fr_error *error)
     return FR_OK;
 }
 
-fr_status fr_generate(fr_model *model, const fr_tokenizer *tokenizer, const char *const *prompts,
-                      size_t count, const fr_sampling_options *options,
-                      fr_generate_callback *callback, void *context, fr_generate_row *rows,
-                      fr_generate_result *result, fr_error *error)
+fr_status fr_generate_ids(fr_model *model, const fr_tokenizer *tokenizer, const fr_ids *prompts,
+                          size_t count, const int32_t *ends, size_t end_count,
+                          const fr_sampling_options *options, fr_generate_callback *callback,
+                          void *context, fr_generate_row *rows, fr_generate_result *result,
+                          fr_error *error)
 {
     generation g = {.model = model,
                     .tokenizer = tokenizer,
                     .options = options,
+                    .ends = ends,
+                    .end_count = end_count,
                     .callback = callback,
                     .context = context};
-    fr_ids ids = {0};
     fr_status status = prepare(&g, error);
     for (size_t i = 0; rows && i < count; i++)
         rows[i] = (fr_generate_row){.end = FR_END_CALLER}; /* until it is reached */
     /* A bad prompt is found before any text comes out. */
     for (size_t i = 0; i < count && status == FR_OK; i++)
-        status = encode_prompt(&g, prompts[i], i, &ids, error);
+        status = check_prompt(&g, &prompts[i], i, error);
     for (size_t first = 0; first < count && status == FR_OK; first += GROUP) {
         size_t group = count - first < GROUP ? count - first : GROUP;
-        status = run_group(&g, prompts, first, group, &ids, error);
+        status = run_group(&g, prompts, first, group, error);
         for (size_t i = 0; rows && i < g.row_count; i++)
             rows[first + i] = g.rows[i].info;
         end_group(&g);
     }
-    fr_ids_free(&ids);
     fr_free(g.logits);
     fr_tape_destroy(g.tape);
     fr_sampler_destroy(g.sampler);
     if (result)
         *result = g.result;
+    return status;
+}
+
+fr_status fr_generate(fr_model *model, const fr_tokenizer *tokenizer, const char *const *prompts,
+                      size_t count, const fr_sampling_options *options,
+                      fr_generate_callback *callback, void *context, fr_generate_row *rows,
+                      fr_generate_result *result, fr_error *error)
+{
+    fr_ids *ids = fr_alloc_array(count + 1, sizeof *ids, FR_MEMORY_OTHER);
+    fr_status status =
+        ids ? FR_OK : fr_fail(error, FR_NO_MEMORY, "no memory for %zu prompts", count);
+    for (size_t i = 0; i < count && status == FR_OK; i++)
+        status = fr_tokenizer_encode(tokenizer, prompts[i], strlen(prompts[i]),
+                                     FR_ENCODE_ADD_SPECIAL, &ids[i], error);
+    if (status == FR_OK)
+        status = fr_generate_ids(model, tokenizer, ids, count, NULL, 0, options, callback, context,
+                                 rows, result, error);
+    for (size_t i = 0; ids && i < count; i++)
+        fr_ids_free(&ids[i]);
+    fr_free(ids);
     return status;
 }
