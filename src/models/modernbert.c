@@ -200,7 +200,7 @@ static fr_tensor *hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, 
     for (int i = 0; i < LAYER_TYPES; i++) {
         steps[i] = (fr_step){
             .positions = batch->positions, .segments = batch->segments, .lengths = batch->lengths};
-        if (!fr_rotary_begin(&own->rotary[i], tape, &steps[i], batch->ids->shape[1]))
+        if (!fr_rotary_begin(&own->rotary[i], tape, &steps[i], batch->ids->shape[1], 0))
             return NULL;
     }
     fr_tensor *x = fr_embedding_padded(tape, own->words->value, batch->ids, c->pad_token_id);
