@@ -97,17 +97,11 @@ static const fr_encoder_head electra_heads[] = {
     {.task = FR_TASK_QUESTION_ANSWERING, .out = "qa_outputs"},
     {0}};
 
-/* The parts of a layer, which the three name alike. */
-#define LAYER                                                                                      \
-    .query = "attention.self.query", .key = "attention.self.key", .value = "attention.self.value", \
-    .attention_out = "attention.output.dense", .attention_norm = "attention.output.LayerNorm",     \
-    .up = "intermediate.dense", .down = "output.dense", .feed_forward_norm = "output.LayerNorm"
-
 static const fr_encoder_family bert = {.model_type = "bert",
                                        .prefix = "bert.",
                                        .pooler = "bert.pooler.",
                                        .layer = "bert.encoder.layer.",
-                                       LAYER,
+                                       FR_ENCODER_BERT_LAYER,
                                        .padding = -1,
                                        .token_types = true,
                                        .heads = bert_heads};
@@ -115,7 +109,7 @@ static const fr_encoder_family roberta = {.model_type = "roberta",
                                           .prefix = "roberta.",
                                           .pooler = "roberta.pooler.",
                                           .layer = "roberta.encoder.layer.",
-                                          LAYER,
+                                          FR_ENCODER_BERT_LAYER,
                                           .places_from_padding = true,
                                           .padding = -1,
                                           .token_types = true,
@@ -123,7 +117,7 @@ static const fr_encoder_family roberta = {.model_type = "roberta",
 static const fr_encoder_family electra = {.model_type = "electra",
                                           .prefix = "electra.",
                                           .layer = "electra.encoder.layer.",
-                                          LAYER,
+                                          FR_ENCODER_BERT_LAYER,
                                           .padding = -1,
                                           .token_types = true,
                                           .heads = electra_heads};

@@ -146,11 +146,14 @@ bool fr_encoder_refuses(const fr_model *model, fr_tape *tape, const fr_batch *ba
 fr_tensor *fr_encoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
 {
     const fr_encoder *own = model->own;
+    const fr_encoder_config *c = model->config;
     if (fr_encoder_refuses(model, tape, batch, cache))
         return NULL;
     fr_step step = {.segments = batch->segments, .lengths = batch->lengths};
     if (own->relative.table)
         step.relative_bias = fr_relative_bias(&own->relative, tape, batch->ids->shape[1]);
+    if (c->family->global_query && !fr_encoder_choose_global(model, tape, batch, &step))
+        return NULL;
     fr_tensor *x = embed(model, tape, batch);
     for (int64_t i = 0; i < model->layers; i++)
         x = fr_encoder_layer_apply(&own->layers[i], tape, x, &step, model->recompute);
@@ -162,6 +165,27 @@ fr_tensor *fr_encoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *bat
 static fr_status refuse(fr_error *error, const fr_encoder_config *c, const char *what)
 {
     return fr_fail(error, FR_BAD_INPUT, "model %s: %s", c->family->model_type, what);
+}
+
+static int64_t window_of(const fr_encoder_config *c, int64_t layer)
+{
+    const fr_floats *windows = &c->attention_window;
+    return windows->count == 0   ? 512
+           : windows->count == 1 ? (int64_t)windows->items[0]
+                                 : (int64_t)windows->items[layer];
+}
+
+static fr_status check_windows(const fr_encoder_config *c, fr_error *error)
+{
+    size_t count = c->attention_window.count;
+    if (count > 1 && count != (size_t)c->num_hidden_layers)
+        return refuse(error, c, "attention_window must be a number, or one for every layer");
+    for (size_t i = 0; i < count; i++) {
+        double width = c->attention_window.items[i];
+        if (width < 2 || width > 1 << 24 || width != 2 * (double)((int64_t)width / 2))
+            return refuse(error, c, "attention_window must be even and at least 2");
+    }
+    return FR_OK;
 }
 
 /* Derive what is 0 and check. */
@@ -179,6 +203,7 @@ static fr_status settle(fr_encoder_config *c, fr_error *error)
         return refuse(error, c, "type_vocab_size must be at least 1");
     if (padding_of(c) >= c->vocab_size)
         return refuse(error, c, "pad_token_id is not in the vocabulary");
+    FR_TRY(check_windows(c, error));
     if (!c->family->places_from_padding)
         return FR_OK;
     if (padding_of(c) < 0)
@@ -276,6 +301,22 @@ static fr_status declare_relative(fr_encoder *own, fr_model *model, fr_error *er
     return own->relative.table ? FR_OK : error->status;
 }
 
+/* The window of a layer with its global projections, where the family has them. */
+static void build_window(fr_builder *b, fr_encoder_layer *layer, const fr_encoder_config *c)
+{
+    const fr_encoder_family *f = c->family;
+    const fr_axis hidden = FR_AXIS_HIDDEN;
+    int64_t width = c->hidden_size;
+    if (!f->global_query)
+        return;
+    layer->global = (fr_global_layer){
+        fr_builder_linear(b, f->global_query, width, FR_AXIS_HEADS, width, hidden, true, false),
+        fr_builder_linear(b, f->global_key, width, FR_AXIS_KV_HEADS, width, hidden, true, false),
+        fr_builder_linear(b, f->global_value, width, FR_AXIS_KV_HEADS, width, hidden, true, false)};
+    layer->attention.global = &layer->global;
+    layer->attention.window = (int)(window_of(c, b->layer) / 2 + 1);
+}
+
 static void build_layer(fr_builder *b, fr_encoder_layer *layer, const fr_encoder_config *c)
 {
     const fr_encoder_family *f = c->family;
@@ -285,6 +326,7 @@ static void build_layer(fr_builder *b, fr_encoder_layer *layer, const fr_encoder
     a->query = fr_builder_linear(b, f->query, width, heads, width, hidden, true, false);
     a->key = fr_builder_linear(b, f->key, width, FR_AXIS_KV_HEADS, width, hidden, true, false);
     a->value = fr_builder_linear(b, f->value, width, FR_AXIS_KV_HEADS, width, hidden, true, false);
+    build_window(b, layer, c);
     a->out = fr_builder_linear(b, f->attention_out, width, hidden, width, heads, true, false);
     fr_builder_norm(b, &layer->attention_norm, f->attention_norm, width, hidden);
     layer->feed_forward.up =

@@ -47,6 +47,7 @@ typedef struct fr_encoder_family {
     bool places_from_padding; /* positions count from the padding id on, and padding stands at it */
     int64_t padding;          /* the id whose rows stay as they are; -1: pad_token_id */
     bool token_types;
+    const char *global_query, *global_key, *global_value; /* beside windows; NULL: no windows */
     const char *relative;         /* table of biases by distance; NULL: none */
     const fr_encoder_head *heads; /* ended by one without dense and out */
 } fr_encoder_family;
@@ -62,7 +63,8 @@ typedef struct fr_encoder_config {
     double sequence_dropout, answer_dropout, summary_dropout;
     double layer_norm_eps, initializer_range;
     bool tie_word_embeddings;
-    int64_t bos_token_id, eos_token_id, pad_token_id;
+    int64_t bos_token_id, eos_token_id, pad_token_id, sep_token_id;
+    fr_floats attention_window; /* Longformer: of each layer, or of all; empty: 512 */
     int64_t relative_attention_num_buckets;
     /* ELECTRA's summary of a text for multiple choice */
     int summary_type, summary_activation;
@@ -92,6 +94,12 @@ extern const char *const fr_encoder_extra_fields[];
 /* The table's fields and model_type; -1 of a dropout is null. */
 fr_status fr_encoder_write_config(const fr_option_table *table, const void *config, json_t *json,
                                   fr_error *error);
+
+/* The parts of a layer, as BERT names them. */
+#define FR_ENCODER_BERT_LAYER                                                                      \
+    .query = "attention.self.query", .key = "attention.self.key", .value = "attention.self.value", \
+    .attention_out = "attention.output.dense", .attention_norm = "attention.output.LayerNorm",     \
+    .up = "intermediate.dense", .down = "output.dense", .feed_forward_norm = "output.LayerNorm"
 
 /* Rows of option tables that all families name alike. AT(field): its offset. */
 #define FR_ENCODER_OPTION_SIZES                                                                    \
@@ -215,6 +223,13 @@ const char *fr_encoder_optional_part(const fr_model *model);
 void fr_encoder_drop_part(fr_model *model);
 /* Tables of positions, and parts of a pooler or a next-sentence head that a class without them leaves in its file. */
 bool fr_encoder_ignores_tensor(const char *name);
+
+/* ---- encoder_global.c: which tokens see all ---- */
+
+/* Fill the step's global, picked and merged as transformers does for the task: the first token for a text's class, the question
+   for its answer, the choice for multiple choice. False with the tape's error set. */
+bool fr_encoder_choose_global(const fr_model *model, fr_tape *tape, const fr_batch *batch,
+                              fr_step *step);
 
 /* ---- encoder_heads.c ---- */
 

@@ -19,6 +19,7 @@
     KIND(roberta) \
     KIND(electra) \
     KIND(distilbert) \
+    KIND(longformer) \
     KIND(mpnet) \
     KIND(modernbert) \
     KIND(vit) \

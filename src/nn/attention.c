@@ -89,6 +89,8 @@ fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr
          !fr_cache_append(step->cache, tape, layer->index, &now.key, &now.value, &options.lengths)))
         return NULL;
     fr_tensor *mixed = fr_attention(tape, now.query, now.key, now.value, &options, NULL);
+    if (layer->global && step->picked)
+        mixed = fr_global_attention_apply(layer, tape, x, mixed, step);
     fr_tensor *out = fr_layer_tap(tape, fr_linear_layer_apply(layer->out, tape, mixed),
                                   layer->tower, layer->index, "attention.out");
     return fr_dropout(tape, out, layer->dropout);

@@ -46,6 +46,9 @@ static void list_parts(fr_step *step, fr_tensor ***parts)
     parts[2] = &step->lengths;
     parts[3] = &step->relative_bias;
     parts[4] = &step->frequencies;
+    parts[5] = &step->global;
+    parts[6] = &step->picked;
+    parts[7] = &step->merged;
 }
 
 static fr_tensor *apply_again(fr_tape *tape, fr_tensor *const *inputs, int count, void *context)

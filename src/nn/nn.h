@@ -94,11 +94,19 @@ typedef struct fr_step {
     fr_tensor *frequencies;   /* (R/2), with a cache (B, R/2), for a rotary by_length; else NULL */
     fr_tensor *relative_bias; /* of every layer's scores, as fr_attention_options has it, or NULL */
     fr_tensor *global;        /* (B, T) i32 keys that windows do not hide, or NULL */
+    /* With those of layers that have a `global`: which of the B * T tokens they are, (B * G) i32, G of each row; and where the B * T
+       results stand behind each other in B * T results of windows and B * G of global tokens. NULL: there are none. */
+    fr_tensor *picked, *merged;
 } fr_step;
 /* Fill step->frequencies for what is being read: T columns, at the step's positions or behind what the cache holds, of a
    text of `whole` tokens (0: it ends there). False with the tape's error set. */
 bool fr_rotary_begin(const fr_rotary *rotary, fr_tape *tape, fr_step *step, int64_t columns,
                      int64_t whole);
+
+/* Projections of tokens that see all, beside a window: C -> H*D each. */
+typedef struct fr_global_layer {
+    fr_linear_layer *query, *key, *value;
+} fr_global_layer;
 
 typedef struct fr_attention_layer {
     fr_linear_layer *query, *key, *value; /* C -> H*D, Hkv*D, Hkv*D */
@@ -107,6 +115,7 @@ typedef struct fr_attention_layer {
     fr_linear_layer *out; /* H*D -> C */
     fr_norm_layer query_norm, key_norm; /* over each head's D, or over all; weight NULL: none */
     const fr_rotary *rotary;            /* NULL: none */
+    const fr_global_layer *global;      /* NULL: none */
     int64_t heads, kv_heads, head_dim;
     float scale;         /* of the scores; 0: 1 / sqrt(D) */
     int window;          /* 0: no limit */
@@ -121,6 +130,10 @@ typedef struct fr_attention_layer {
 /* Self-attention: x (B, T, C) -> (B, T, C). Taps layers.N.attention.{q,k,v,out}. */
 fr_tensor *fr_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
                               const fr_step *step);
+
+/* Put what global tokens see of x (B, T, C) into their places of `local` (B, T, H*D), what windows gave. */
+fr_tensor *fr_global_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
+                                     fr_tensor *local, const fr_step *step);
 
 /* ---- feed-forward ---- */
 
@@ -218,7 +231,7 @@ fr_tensor *fr_normalize(fr_tape *tape, fr_tensor *x);
 
 /* ---- an encoder's layer ---- */
 
-enum { FR_ENCODER_PARTS = 5, FR_ENCODER_CALLS = 1 << FR_ENCODER_PARTS };
+enum { FR_ENCODER_PARTS = 8, FR_ENCODER_CALLS = 1 << FR_ENCODER_PARTS };
 typedef struct fr_encoder_call {
     const struct fr_encoder_layer *layer;
     int given; /* which of the step's tensors there are */
@@ -230,6 +243,7 @@ typedef struct fr_encoder_layer {
     fr_norm_layer attention_norm, feed_forward_norm;
     fr_attention_layer attention;
     fr_feed_forward_layer feed_forward;
+    fr_global_layer global; /* what attention.global points to, where it does */
     bool norm_first;
     fr_encoder_call calls[FR_ENCODER_CALLS]; /* filled by fr_encoder_layer_number */
 } fr_encoder_layer;
