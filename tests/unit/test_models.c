@@ -1,37 +1,10 @@
-/* test_models.c: models are made, saved, loaded and refused as model.h says; the cache,
-   recomputation and shape-only tapes change nothing about what they compute. */
+/* test_models.c: models are made, saved, loaded and refused as model.h says. */
 #include "frugal/formats.h"
-#include "frugal/model.h"
+#include "models_help.h"
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#define LLAMA_RECIPE                                                                               \
-    "kind: llama, hidden_size: 16, num_hidden_layers: 2, num_key_value_heads: 2, vocab_size: 50"
-#define GPT2_RECIPE "kind: gpt2, n_embd: 16, n_layer: 2, n_head: 2, n_positions: 32, vocab_size: 50"
-
 static char folder[256];
-
-static void must(fr_status status, const fr_error *error)
-{
-    if (status != FR_OK)
-        fail_msg("%s", error->message);
-}
-
-static void contains(const char *text, const char *part)
-{
-    if (!strstr(text, part))
-        fail_msg("'%s' does not say '%s'", text, part);
-}
 
 static int make_folder(void **state)
 {
@@ -45,45 +18,6 @@ static int remove_folder(void **state)
 {
     (void)state;
     return fr_folder_remove(folder, NULL) == FR_OK ? 0 : -1;
-}
-
-/* A model from "kind: llama, ..." */
-static fr_status try_recipe(fr_model **model, const char *fields, uint64_t seed, bool shapes_only,
-                            fr_error *error)
-{
-    char text[512];
-    snprintf(text, sizeof text, "model: {%s}\n", fields);
-    fr_recipe *recipe;
-    FR_TRY(fr_recipe_parse(&recipe, text, strlen(text), "test.yaml", error));
-    fr_status status = fr_model_create_from_section(model, fr_recipe_section(recipe, "model"), NULL, 0,
-                                                    -1, seed, shapes_only, error);
-    fr_recipe_free(recipe);
-    return status;
-}
-
-static fr_model *model_of(const char *fields, bool shapes_only)
-{
-    fr_model *model = NULL;
-    fr_error error = {0};
-    must(try_recipe(&model, fields, 1, shapes_only, &error), &error);
-    return model;
-}
-
-static fr_tape *tape_of(fr_tape_mode mode, bool shape_only)
-{
-    fr_tape *tape =
-        fr_tape_create(&(fr_tape_options){.mode = mode, .shape_only = shape_only}, NULL);
-    assert_non_null(tape);
-    return tape;
-}
-
-/* ids (rows, columns) of a formula on the tape. */
-static fr_tensor *ids_of(fr_tape *tape, int64_t rows, int64_t columns)
-{
-    int32_t numbers[256];
-    for (int64_t i = 0; i < rows * columns; i++)
-        numbers[i] = (int32_t)((7 * i + i * i / 3) % 50);
-    return fr_tape_input(tape, FR_I32, 2, (const int64_t[]){rows, columns}, numbers);
 }
 
 /* ---- making ---- */
@@ -189,33 +123,6 @@ static void test_a_dense_form_gives_its_matrix(void **state)
     must(weight->kind->dense(weight, matrix, NULL), NULL);
     assert_memory_equal(matrix, fr_tensor_host(weight->parameter->value), sizeof matrix);
     fr_model_destroy(model);
-}
-
-static void test_a_model_of_shapes_has_the_same_parameters_and_no_data(void **state)
-{
-    (void)state;
-    const char *const recipes[] = {LLAMA_RECIPE, GPT2_RECIPE};
-    for (int i = 0; i < 2; i++) {
-        size_t before = fr_memory_now(FR_MEMORY_WEIGHTS);
-        fr_model *shapes = model_of(recipes[i], true), *real = model_of(recipes[i], false);
-        assert_int_equal(shapes->parameter_count, real->parameter_count);
-        assert_int_equal(fr_model_parameter_total(shapes), fr_model_parameter_total(real));
-        must(fr_model_create_gradients(shapes, NULL), NULL);
-        fr_model_zero_gradients(shapes);
-        fr_model_destroy(real);
-        assert_true(fr_memory_now(FR_MEMORY_WEIGHTS) - before < 100);
-        fr_tape *tape = tape_of(FR_TAPE_TRAIN, true);
-        fr_batch batch = {.ids = fr_tape_tensor(tape, FR_I32, 2, (const int64_t[]){3, 8})};
-        fr_tensor *logits = fr_model_logits(shapes, tape, &batch, NULL);
-        must(fr_tape_check(tape, NULL), NULL);
-        assert_int_equal(logits->shape[0], 3);
-        assert_int_equal(logits->shape[1], 8);
-        assert_int_equal(logits->shape[2], 50);
-        assert_true(fr_tape_forward_cost(tape).flops > 0);
-        fr_tape_destroy(tape);
-        fr_model_destroy(shapes);
-        assert_int_equal(fr_memory_now(FR_MEMORY_WEIGHTS), before);
-    }
 }
 
 static void test_a_recipe_takes_the_vocabulary_and_the_end_from_the_tokenizer(void **state)
@@ -638,279 +545,6 @@ static void test_what_is_no_folder_is_refused(void **state)
     contains(error.message, "no/such/folder");
 }
 
-/* ---- computing ---- */
-
-typedef struct seen {
-    char names[40][64];
-    size_t count;
-} seen;
-
-static void note(void *context, const char *name, const fr_tensor *value)
-{
-    seen *s = context;
-    assert_int_equal(value->rank, 3);
-    snprintf(s->names[s->count++], sizeof s->names[0], "%s", name);
-}
-
-static void test_intermediate_results_have_names(void **state)
-{
-    (void)state;
-    static const char *const expected[] = {"embeddings",
-                                           "layers.0.attention.q",
-                                           "layers.0.attention.k",
-                                           "layers.0.attention.v",
-                                           "layers.0.attention.out",
-                                           "layers.0.feed_forward.out",
-                                           "layers.0.out",
-                                           "layers.1.attention.q",
-                                           "layers.1.attention.k",
-                                           "layers.1.attention.v",
-                                           "layers.1.attention.out",
-                                           "layers.1.feed_forward.out",
-                                           "layers.1.out",
-                                           "final_norm"};
-    const char *const recipes[] = {LLAMA_RECIPE, GPT2_RECIPE};
-    for (int i = 0; i < 2; i++) {
-        fr_model *model = model_of(recipes[i], false);
-        fr_tape *tape = tape_of(FR_TAPE_NO_GRAD, false);
-        seen s = {.count = 0};
-        must(fr_tape_observe(tape, "*", note, &s, NULL), NULL);
-        fr_batch batch = {.ids = ids_of(tape, 2, 5)};
-        assert_non_null(fr_model_hidden(model, tape, &batch, NULL));
-        assert_int_equal(s.count, sizeof expected / sizeof expected[0]);
-        for (size_t k = 0; k < s.count; k++)
-            assert_string_equal(s.names[k], expected[k]);
-        fr_tape_destroy(tape);
-        fr_model_destroy(model);
-    }
-}
-
-/* Read ragged rows in pieces through a cache; every new token's hidden state must be what the whole
-   row at once gives. Lengths of the pieces per row; -1 ends. */
-static const int32_t pieces[][3] = {{4, 1, 6}, {1, 1, 1}, {0, 3, 2}, {5, 0, 1}};
-enum { PIECES = 4, ROWS = 3, WHOLE = 10 };
-
-static void check_cache(const char *recipe)
-{
-    fr_model *model = model_of(recipe, false);
-    fr_tape *tape = tape_of(FR_TAPE_NO_GRAD, false);
-    fr_error error = {0};
-    fr_batch all = {.ids = ids_of(tape, ROWS, WHOLE)};
-    fr_tensor *whole = fr_model_hidden(model, tape, &all, NULL);
-    must(fr_tape_check(tape, &error), &error);
-    const int32_t *ids = fr_tensor_host(all.ids);
-    const float *expected = fr_tensor_host(whole);
-    fr_cache *cache = fr_cache_create(model, ROWS, WHOLE + 1, &error);
-    assert_non_null(cache);
-    for (int step = 0; step < PIECES; step++) {
-        int32_t longest = 0, given[ROWS * WHOLE] = {0};
-        for (int b = 0; b < ROWS; b++)
-            longest = pieces[step][b] > longest ? pieces[step][b] : longest;
-        for (int b = 0; b < ROWS; b++)
-            for (int32_t k = 0; k < pieces[step][b]; k++)
-                given[b * longest + longest - pieces[step][b] + k] =
-                    ids[b * WHOLE + fr_cache_length(cache, b) + k];
-        fr_batch batch = {
-            .ids = fr_tape_input(tape, FR_I32, 2, (const int64_t[]){ROWS, longest}, given),
-            .counts = pieces[step]};
-        fr_tensor *hidden = fr_model_hidden(model, tape, &batch, cache);
-        must(fr_tape_check(tape, &error), &error);
-        const float *found = fr_tensor_host(hidden);
-        for (int b = 0; b < ROWS; b++)
-            for (int32_t k = 0; k < pieces[step][b]; k++) {
-                int64_t column = longest - pieces[step][b] + k;
-                int64_t place = fr_cache_length(cache, b) - pieces[step][b] + k;
-                for (int c = 0; c < 16; c++)
-                    assert_float_equal(found[(b * longest + column) * 16 + c],
-                                       expected[(b * WHOLE + place) * 16 + c], 1e-5);
-            }
-    }
-    fr_cache_destroy(cache);
-    fr_tape_destroy(tape);
-    fr_model_destroy(model);
-}
-
-static void test_ragged_rows_through_a_cache_give_what_whole_rows_give(void **state)
-{
-    (void)state;
-    check_cache(LLAMA_RECIPE);
-    check_cache(LLAMA_RECIPE ", model_type: mistral, sliding_window: 3");
-    check_cache(LLAMA_RECIPE ", model_type: qwen3");
-    check_cache(GPT2_RECIPE);
-}
-
-/* Logits of the last column after reading `count` ids (rows of `columns`). */
-static const float *last_logits(fr_model *model, fr_tape *tape, fr_cache *cache, int64_t rows,
-                                const int32_t *ids, const int32_t *counts)
-{
-    fr_batch batch = {.ids = fr_tape_input(tape, FR_I32, 2, (const int64_t[]){rows, 1}, ids),
-                      .counts = counts};
-    fr_tensor *logits = fr_model_logits(model, tape, &batch, cache);
-    return logits ? fr_tensor_host(logits) : NULL;
-}
-
-static void test_a_cache_forgets_and_drops_rows(void **state)
-{
-    (void)state;
-    fr_model *model = model_of(LLAMA_RECIPE, false);
-    fr_tape *tape = tape_of(FR_TAPE_NO_GRAD, false);
-    fr_cache *cache = fr_cache_create(model, 3, 4, NULL);
-    const int32_t first[] = {5, 6, 7}, second[] = {8, 9, 10}, wrong[] = {1, 1, 1};
-    float expected[50];
-    last_logits(model, tape, cache, 3, first, NULL);
-    const float *logits = last_logits(model, tape, cache, 3, second, NULL);
-    memcpy(expected, logits + 2 * 50, sizeof expected); /* of row 2: 7, 10 */
-    fr_cache_clear(cache);
-    assert_int_equal(fr_cache_length(cache, 1), 0);
-    last_logits(model, tape, cache, 3, first, NULL);
-    last_logits(model, tape, cache, 3, wrong, NULL);
-    for (int b = 0; b < 3; b++)
-        fr_cache_truncate(cache, b, 1);
-    assert_int_equal(fr_cache_select(cache, (const int64_t[]){1, 0}, 2, NULL), FR_WRONG_CALL);
-    must(fr_cache_select(cache, (const int64_t[]){0, 2}, 2, NULL), NULL);
-    assert_int_equal(fr_cache_rows(cache), 2);
-    logits = last_logits(model, tape, cache, 2, (const int32_t[]){8, 10}, NULL);
-    must(fr_tape_check(tape, NULL), NULL);
-    assert_memory_equal(logits + 50, expected, sizeof expected);
-    fr_cache_destroy(cache);
-    fr_tape_destroy(tape);
-    fr_model_destroy(model);
-}
-
-static void test_a_cache_refuses_what_does_not_fit(void **state)
-{
-    (void)state;
-    fr_model *model = model_of(LLAMA_RECIPE, false);
-    fr_tape *tape = tape_of(FR_TAPE_NO_GRAD, false), *train = tape_of(FR_TAPE_TRAIN, false);
-    fr_cache *cache = fr_cache_create(model, 2, 3, NULL);
-    fr_error error = {0};
-    fr_batch wide = {.ids = ids_of(tape, 2, 4)}, tall = {.ids = ids_of(tape, 3, 1)};
-    assert_null(fr_model_hidden(model, tape, &wide, cache));
-    assert_int_equal(fr_tape_check(tape, &error), FR_WRONG_CALL);
-    contains(error.message, "0 of 3 positions");
-    assert_int_equal(fr_cache_length(cache, 0), 0);
-    fr_tape_reset(tape, 0);
-    tall.ids = ids_of(tape, 3, 1);
-    assert_null(fr_model_hidden(model, tape, &tall, cache));
-    fr_tape_reset(tape, 0);
-    fr_batch without = {.ids = ids_of(tape, 2, 2), .counts = (const int32_t[]){1, 2}};
-    assert_null(fr_model_hidden(model, tape, &without, NULL));
-    fr_batch recorded = {.ids = ids_of(train, 2, 1)};
-    assert_null(fr_model_hidden(model, train, &recorded, cache));
-    assert_null(fr_cache_create(model, 0, 3, &error));
-    fr_cache_destroy(cache);
-    fr_tape_destroy(tape);
-    fr_tape_destroy(train);
-    fr_model_destroy(model);
-}
-
-/* Gradients of a loss with every kind of optional input, into out (all parameters in order). */
-static void gradients_of(const char *recipe, bool recompute, float *out)
-{
-    fr_model *model = model_of(recipe, false);
-    model->recompute = recompute;
-    must(fr_model_create_gradients(model, NULL), NULL);
-    fr_tape *tape = fr_tape_create(
-        &(fr_tape_options){.mode = FR_TAPE_TRAIN, .training = true, .seed = 4}, NULL);
-    int32_t positions[12], segments[12];
-    for (int i = 0; i < 12; i++) {
-        positions[i] = i % 6 < 2 ? i % 6 : i % 6 - 2;
-        segments[i] = i % 6 >= 2;
-    }
-    const int64_t shape[] = {2, 6};
-    fr_batch batch = {.ids = ids_of(tape, 2, 6),
-                      .positions = fr_tape_input(tape, FR_I32, 2, shape, positions),
-                      .segments = fr_tape_input(tape, FR_I32, 2, shape, segments),
-                      .targets = ids_of(tape, 2, 6)};
-    fr_tensor *hidden = fr_model_hidden(model, tape, &batch, NULL);
-    fr_tensor *loss = fr_linear_cross_entropy(tape, hidden, model->output->value, NULL,
-                                              batch.targets, NULL, 0.1f, NULL);
-    fr_error error = {0};
-    must(fr_tape_backward(tape, loss, 1, &error), &error);
-    for (size_t i = 0; i < model->parameter_count; i++) {
-        const fr_tensor *gradient = model->parameters[i]->value->grad;
-        memcpy(out, fr_tensor_host(gradient), fr_tensor_bytes(gradient));
-        out += fr_tensor_count(gradient);
-    }
-    fr_tape_destroy(tape);
-    fr_model_destroy(model);
-}
-
-static void test_recomputed_layers_give_the_same_gradients_bit_for_bit(void **state)
-{
-    (void)state;
-    const char *const recipes[] = {LLAMA_RECIPE, GPT2_RECIPE ", resid_pdrop: 0.2, embd_pdrop: 0.2",
-                                   LLAMA_RECIPE ", model_type: qwen3"};
-    static float plain[20000], again[20000];
-    for (int i = 0; i < 3; i++) {
-        gradients_of(recipes[i], false, plain);
-        gradients_of(recipes[i], true, again);
-        assert_memory_equal(plain, again, sizeof plain);
-    }
-}
-
-static void test_documents_of_a_row_do_not_see_each_other(void **state)
-{
-    (void)state;
-    const char *const recipes[] = {LLAMA_RECIPE, GPT2_RECIPE};
-    for (int i = 0; i < 2; i++) {
-        fr_model *model = model_of(recipes[i], false);
-        fr_tape *tape = tape_of(FR_TAPE_NO_GRAD, false);
-        const int64_t shape[] = {1, 7}, part[] = {1, 4};
-        const int32_t ids[] = {1, 2, 3, 4, 5, 6, 7}, segments[] = {0, 0, 0, 1, 1, 1, 1};
-        const int32_t positions[] = {0, 1, 2, 0, 1, 2, 3};
-        fr_batch packed = {.ids = fr_tape_input(tape, FR_I32, 2, shape, ids),
-                           .positions = fr_tape_input(tape, FR_I32, 2, shape, positions),
-                           .segments = fr_tape_input(tape, FR_I32, 2, shape, segments)};
-        fr_batch alone = {.ids = fr_tape_input(tape, FR_I32, 2, part, ids + 3)};
-        const float *a = fr_tensor_host(fr_model_hidden(model, tape, &packed, NULL));
-        const float *b = fr_tensor_host(fr_model_hidden(model, tape, &alone, NULL));
-        for (int k = 0; k < 4 * 16; k++)
-            assert_float_equal(a[3 * 16 + k], b[k], 1e-6);
-        fr_tape_destroy(tape);
-        fr_model_destroy(model);
-    }
-}
-
-static void test_attention_dropout_acts_in_training_alone(void **state)
-{
-    (void)state;
-    const char *const recipes[][2] = {
-        {GPT2_RECIPE, GPT2_RECIPE ", attn_pdrop: 0.5"},
-        {LLAMA_RECIPE, LLAMA_RECIPE ", attention_dropout: 0.5"},
-    };
-    for (int i = 0; i < 2; i++) {
-        float results[2][2][4 * 16]; /* without and with dropout, when reading and when training */
-        for (int dropped = 0; dropped < 2; dropped++) {
-            fr_model *model = model_of(recipes[i][dropped], false);
-            for (int training = 0; training < 2; training++) {
-                fr_tape *tape = fr_tape_create(&(fr_tape_options){.training = training}, NULL);
-                fr_batch batch = {.ids = ids_of(tape, 1, 4)};
-                fr_tensor *hidden = fr_model_hidden(model, tape, &batch, NULL);
-                memcpy(results[dropped][training], fr_tensor_host(hidden), sizeof results[0][0]);
-                fr_tape_destroy(tape);
-            }
-            fr_model_destroy(model);
-        }
-        assert_memory_equal(results[0][0], results[1][0], sizeof results[0][0]);
-        assert_memory_not_equal(results[0][1], results[1][1], sizeof results[0][1]);
-    }
-}
-
-static void test_rows_longer_than_learned_positions_are_refused(void **state)
-{
-    (void)state;
-    fr_model *model = model_of(GPT2_RECIPE, false);
-    fr_tape *tape = tape_of(FR_TAPE_NO_GRAD, false);
-    fr_batch batch = {.ids = ids_of(tape, 1, 33)};
-    assert_null(fr_model_hidden(model, tape, &batch, NULL));
-    fr_error error = {0};
-    assert_int_equal(fr_tape_check(tape, &error), FR_BAD_INPUT);
-    contains(error.message, "33 tokens");
-    fr_tape_destroy(tape);
-    fr_model_destroy(model);
-}
-
 static void test_the_state_holds_every_parameter(void **state)
 {
     (void)state;
@@ -932,7 +566,6 @@ int main(void)
         cmocka_unit_test(test_parameters_carry_names_shapes_and_axes),
         cmocka_unit_test(test_every_parameter_has_a_name_of_its_own),
         cmocka_unit_test(test_a_dense_form_gives_its_matrix),
-        cmocka_unit_test(test_a_model_of_shapes_has_the_same_parameters_and_no_data),
         cmocka_unit_test(test_a_recipe_takes_the_vocabulary_and_the_end_from_the_tokenizer),
         cmocka_unit_test(test_recipes_that_make_no_model_are_refused_with_the_reason),
         cmocka_unit_test(test_a_saved_model_is_the_one_that_is_loaded),
@@ -946,14 +579,6 @@ int main(void)
         cmocka_unit_test(test_names_without_the_prefix_and_old_masks_are_read),
         cmocka_unit_test(test_an_index_that_lies_is_refused),
         cmocka_unit_test(test_what_is_no_folder_is_refused),
-        cmocka_unit_test(test_intermediate_results_have_names),
-        cmocka_unit_test(test_ragged_rows_through_a_cache_give_what_whole_rows_give),
-        cmocka_unit_test(test_a_cache_forgets_and_drops_rows),
-        cmocka_unit_test(test_a_cache_refuses_what_does_not_fit),
-        cmocka_unit_test(test_recomputed_layers_give_the_same_gradients_bit_for_bit),
-        cmocka_unit_test(test_documents_of_a_row_do_not_see_each_other),
-        cmocka_unit_test(test_attention_dropout_acts_in_training_alone),
-        cmocka_unit_test(test_rows_longer_than_learned_positions_are_refused),
         cmocka_unit_test(test_the_state_holds_every_parameter),
     };
     return cmocka_run_group_tests_name("models", tests, make_folder, remove_folder);
