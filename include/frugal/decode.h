@@ -78,6 +78,14 @@ fr_status fr_generate_ids(fr_model *model, const fr_tokenizer *tokenizer, const 
                           void *context, fr_generate_row *rows, fr_generate_result *result,
                           fr_error *error);
 
+/* ---- sentence embeddings --------------------------------------------------------------------- */
+
+/* A vector for each of `count` texts, in their order: out (count, poolings * C). Long texts are cut to
+   what the sentence encoder and the model take. What a text gives does not depend on the others
+   beyond rounding. FR_INTERRUPTED when fr_interrupted(). */
+fr_status fr_embed(fr_model *model, const fr_tokenizer *tokenizer, const fr_sentence *sentence,
+                   const char *const *texts, size_t count, float *out, fr_error *error);
+
 /* ---- evaluation ------------------------------------------------------------------------------ */
 
 typedef struct fr_evaluation {

@@ -17,6 +17,7 @@ enum { TOP = 5, MOST_NAME = 96 };
 
 typedef struct forward_options {
     char *ids, *text, *decoder_ids, *types, *lengths, *pixels, *out, *tap;
+    int64_t choices;
     int weights; /* fr_weights */
 } forward_options;
 
@@ -36,6 +37,8 @@ static const fr_option options[] = {
      "token types, as many as ids (BERT: 0 for the first text, 1 for the second)"},
     {"lengths", FR_OPTION_STRING, offsetof(forward_options, lengths), NULL, 0, 0, NULL,
      "how many ids of each row are text, \"5,3\"; the rest is padding"},
+    {"choices", FR_OPTION_INT, offsetof(forward_options, choices), "rows", 0, INT32_MAX, NULL,
+     "multiple choice: so many rows are one question's; 0: all are"},
     {"pixels", FR_OPTION_STRING, offsetof(forward_options, pixels), NULL, 0, 0, NULL,
      "safetensors file with pixel_values (B, channels, height, width), normalised already"},
     {"out", FR_OPTION_STRING, offsetof(forward_options, out), NULL, 0, 0, NULL,
@@ -197,6 +200,7 @@ static fr_status read_input(forward *f, fr_error *error)
                    : read_rows(&f->batch.ids, f, "ids", o->ids, last, error));
     FR_TRY(read_rows(&f->batch.decoder_ids, f, "decoder-ids", o->decoder_ids, last, error));
     FR_TRY(read_rows(&f->batch.types, f, "types", o->types, INT32_MAX, error));
+    f->batch.choices = o->choices;
     FR_TRY(read_lengths(f, error));
     return read_pixels(f, error);
 }
