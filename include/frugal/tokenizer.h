@@ -19,9 +19,9 @@ typedef struct fr_ids {
 void fr_ids_clear(fr_ids *ids);
 void fr_ids_free(fr_ids *ids);
 
-/* path: a GGUF file, a tokenizer.json, or a model folder with one (tokenizer_config.json beside it says which token ends a text). Byte-level BPE files of
-   the GPT-2, GPT-NeoX, Llama 3 and Qwen2 kind give the ids that Hugging Face's tokenizers gives; what is not supported is refused by
-   name. "truncation" and "padding" in the file are the caller's affair and not looked at. Which characters are letters or digits is
+/* path: a GGUF file, a tokenizer.json, or a model folder with one (tokenizer_config.json beside it says which token ends a text). Ids and
+   offsets are those that Hugging Face's tokenizers gives (docs/tokenizers.md has the table of parts); what is not supported is refused by
+   name. Which characters are letters or digits is
    told by the Unicode tables of the installed PCRE2 and utf8proc: text with characters that are newer than those (Debian 12's PCRE2
    knows Unicode 14) may be cut differently elsewhere. */
 fr_status fr_tokenizer_load(fr_tokenizer **tokenizer, const char *path, fr_error *error);
@@ -75,41 +75,70 @@ enum {
     FR_ENCODE_SPECIAL_AS_TEXT = 2,
     FR_ENCODE_ADD_SPECIAL = 4 /* run the post-processor */
 };
-/* Append the ids of `text`. Any bytes are allowed, also zeros; runs of bytes that are not UTF-8 are pieces of their own. Without a
-   normaliser in the file, decoding gives the same bytes back. Added tokens in the text are recognised; FR_ENCODE_SPECIAL_AS_TEXT
-   takes those that are special for text (so that a corpus cannot inject them). Offsets are of the whole token, never trimmed; where
-   a normaliser has changed something they cover the stretch that was normalised together. Time is linear in the size (n log n for one piece).
-   Errors: FR_BAD_INPUT for a byte without a token, which only vocabularies without 0xC0, 0xC1, 0xF5.. can give. */
+/* Append the ids of `text`. Any bytes are allowed, also zeros. For byte-level models runs of bytes that are not UTF-8 are pieces of
+   their own; for others such a byte is U+FFFD. Without a normaliser in a byte-level file, decoding gives the same bytes back. Added tokens in the text are recognised; FR_ENCODE_SPECIAL_AS_TEXT
+   takes those that are special for text (so that a corpus cannot inject them). Offsets are those of Hugging Face's
+   library, in bytes: of whole characters, also for tokens that are a part of one; through what the normaliser changed; without blanks
+   where the post-processor trims them; 0 and 0 for what it adds. Time is linear in the size (n log n for one piece).
+   Errors: FR_BAD_INPUT for text without a token where the vocabulary has none for the unknown, and for a byte without a token, which only
+   byte-level vocabularies without 0xC0, 0xC1, 0xF5.. can give. */
 fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, size_t size,
                               int flags, fr_ids *ids, fr_error *error);
-/* What a text, or two, become as a model's input: special tokens of the post-processor around them. Starts as {0}. */
-typedef struct fr_encoded {
-    int32_t *ids, *types;
-    size_t *begin,
-        *end; /* bytes of the text (or of the pair, where types tell); both 0 for special tokens */
-    size_t count, capacity;
-} fr_encoded;
-void fr_encoded_free(fr_encoded *encoded);
-typedef struct fr_encode_options {
-    int flags; /* FR_ENCODE_SPECIAL_AS_TEXT; special tokens are added and offsets made always */
-    int64_t
-        max_length; /* tokens, special ones included; 0: no limit. The end of the longer of the two texts is cut, token by token */
-} fr_encode_options;
-/* Replace what `encoded` holds by the ids of `text` and of `pair` (NULL: one text alone). */
-fr_status fr_tokenizer_encode_pair(const fr_tokenizer *tokenizer, const char *text, size_t size,
-                                   const char *pair, size_t pair_size,
-                                   const fr_encode_options *options, fr_encoded *encoded,
-                                   fr_error *error);
-/* Append the bytes of ids; special tokens are left out when `skip_special`. An id outside the vocabulary is an error. */
+/* Append the text of ids, by the decoder of the file; special tokens are left out when `skip_special`. A byte-level decoder gives the
+   bytes as they are, which may be no UTF-8. An id outside the vocabulary is an error. */
 fr_status fr_tokenizer_decode(const fr_tokenizer *tokenizer, const int32_t *ids, size_t count,
                               bool skip_special, fr_buffer *text, fr_error *error);
-/* The bytes of one token (not terminated), NULL for an unknown id. */
+/* The bytes of one token (not terminated), NULL for an unknown id: what it decodes to where the decoder of the file is ByteLevel, else
+   as the vocabulary spells it. */
 const char *fr_tokenizer_bytes(const fr_tokenizer *tokenizer, int32_t id, size_t *size);
 int64_t fr_tokenizer_size(const fr_tokenizer *tokenizer); /* vocabulary size: largest id + 1 */
 int32_t fr_tokenizer_id(const fr_tokenizer *tokenizer,
                         const char *token); /* of an added or special token, -1: none */
 int32_t fr_tokenizer_end_of_text(const fr_tokenizer *tokenizer); /* -1: none */
 bool fr_tokenizer_is_special(const fr_tokenizer *tokenizer, int32_t id);
+
+/* What a text, or two, become as a model's input. Starts as {0}. */
+typedef struct fr_encoded {
+    int32_t *ids,
+        *types; /* types: which part of the template a token belongs to ("token_type_ids") */
+    size_t *begin,
+        *end;      /* bytes of the text that it is from; both 0 for tokens that are from none */
+    int8_t *texts; /* 0 or 1: from the first or second text; -1: from neither */
+    unsigned char *special;   /* 1: put there by the post-processor or by padding */
+    unsigned char *attention; /* 0: padding */
+    size_t count, capacity;
+} fr_encoded;
+void fr_encoded_free(fr_encoded *encoded);
+/* How long it may be, as "truncation" and "padding" of a tokenizer.json say it. */
+typedef enum fr_truncation {
+    FR_TRUNCATE_LONGEST_FIRST,
+    FR_TRUNCATE_ONLY_FIRST,
+    FR_TRUNCATE_ONLY_SECOND
+} fr_truncation;
+typedef struct fr_encode_options {
+    int flags; /* FR_ENCODE_SPECIAL_AS_TEXT, FR_ENCODE_ADD_SPECIAL; offsets are made always */
+    int64_t max_length; /* tokens at most, with those that the post-processor adds; 0: no limit */
+    fr_truncation truncation;
+    bool truncate_left; /* the beginnings go, not the ends */
+    int64_t stride;     /* for who cuts a long text into windows that overlap; not used here */
+    bool pads;
+    bool pad_left;
+    int64_t pad_length;   /* 0: as it comes; who makes batches pads them with fr_encoded_pad */
+    int64_t pad_multiple; /* 0: any */
+    int32_t pad_id, pad_type;
+} fr_encode_options;
+/* What the file says (no flags): neither truncation nor padding, for most. */
+const fr_encode_options *fr_tokenizer_limits(const fr_tokenizer *tokenizer);
+/* Replace what `encoded` holds by the ids of `text`, or of `text` and `pair` (NULL: one text alone): truncated, in the post-processor's
+   order with its types and special tokens, padded, all as Hugging Face's library does. Errors: FR_BAD_INPUT when the text that may be
+   truncated is shorter than what must go. */
+fr_status fr_tokenizer_encode_pair(const fr_tokenizer *tokenizer, const char *text, size_t size,
+                                   const char *pair, size_t pair_size,
+                                   const fr_encode_options *options, fr_encoded *encoded,
+                                   fr_error *error);
+/* Pad to `length` tokens, rounded up to options->pad_multiple. Longer ones stay. */
+fr_status fr_encoded_pad(fr_encoded *encoded, size_t length, const fr_encode_options *options,
+                         fr_error *error);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 typedef struct tokenize_options {
-    bool decode, offsets, tokens;
+    bool decode, offsets, tokens, lines;
     bool add_special, special_as_text, skip_special;
 } tokenize_options;
 
@@ -23,6 +23,9 @@ static const fr_option options[] = {
      "a line for each token: its id, and the bytes where it begins and ends"},
     {"tokens", FR_OPTION_BOOL, offsetof(tokenize_options, tokens), NULL, 0, 0, NULL,
      "a line for each token: its id, and its text in quotes"},
+    {"lines", FR_OPTION_BOOL, offsetof(tokenize_options, lines), NULL, 0, 0, NULL,
+     "every line of input is a JSON string, or a list of two (a pair), and becomes a line of JSON; "
+     "with --decode, a list of ids that becomes a string"},
     {"add_special", FR_OPTION_BOOL, offsetof(tokenize_options, add_special), NULL, 0, 0, NULL,
      "put the special tokens around the text that the tokenizer's file asks for"},
     {"special_as_text", FR_OPTION_BOOL, offsetof(tokenize_options, special_as_text), NULL, 0, 0,
@@ -165,6 +168,117 @@ static fr_status decode(const cli_call *call, const fr_tokenizer *tokenizer, con
     return status;
 }
 
+/* ---- many texts ------------------------------------------------------------------------------ */
+
+static json_t *list_of(const fr_encoded *e, const void *values, bool wide)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < e->count; i++)
+        json_array_append_new(list, json_integer(wide ? ((const int32_t *)values)[i]
+                                                      : ((const unsigned char *)values)[i]));
+    return list;
+}
+
+static json_t *describe(const fr_encoded *e, bool offsets_too)
+{
+    json_t *result = json_object();
+    json_object_set_new(result, "ids", list_of(e, e->ids, true));
+    if (offsets_too) {
+        json_t *offsets = json_array();
+        for (size_t i = 0; i < e->count; i++)
+            json_array_append_new(
+                offsets, json_pack("[I, I]", (json_int_t)e->begin[i], (json_int_t)e->end[i]));
+        json_object_set_new(result, "offsets", offsets);
+    }
+    json_object_set_new(result, "types", list_of(e, e->types, true));
+    json_object_set_new(result, "special", list_of(e, e->special, false));
+    json_object_set_new(result, "attention", list_of(e, e->attention, false));
+    return result;
+}
+
+static fr_status encode_line(const tokenize_options *o, const fr_tokenizer *tokenizer,
+                             const json_t *line, fr_encoded *encoding, json_t **result,
+                             fr_error *error)
+{
+    const json_t *first = json_is_array(line) ? json_array_get(line, 0) : line;
+    const json_t *second = json_array_get(line, 1);
+    if (!json_is_string(first) || (second && !json_is_string(second)))
+        return fr_fail(error, FR_BAD_INPUT, "a JSON string, or a list of two, expected");
+    fr_encode_options how = *fr_tokenizer_limits(tokenizer);
+    how.flags = (o->special_as_text ? FR_ENCODE_SPECIAL_AS_TEXT : 0) |
+                (o->add_special ? FR_ENCODE_ADD_SPECIAL : 0);
+    FR_TRY(fr_tokenizer_encode_pair(tokenizer, json_string_value(first), json_string_length(first),
+                                    json_string_value(second), json_string_length(second), &how,
+                                    encoding, error));
+    *result = describe(encoding, o->offsets);
+    return FR_OK;
+}
+
+static fr_status decode_line(const tokenize_options *o, const fr_tokenizer *tokenizer,
+                             const json_t *line, json_t **result, fr_error *error)
+{
+    size_t count = json_array_size(line);
+    int32_t *ids = fr_alloc_array(count + 1, sizeof *ids, FR_MEMORY_OTHER);
+    fr_buffer text = {0};
+    fr_status status = ids ? FR_OK : fr_fail(error, FR_NO_MEMORY, "no memory for %zu ids", count);
+    for (size_t i = 0; i < count && status == FR_OK; i++) {
+        json_int_t id = json_integer_value(json_array_get(line, i));
+        ids[i] = id < 0 || id > INT32_MAX ? -1 : (int32_t)id;
+    }
+    if (status == FR_OK)
+        status = fr_tokenizer_decode(tokenizer, ids, count, o->skip_special, &text, error);
+    if (status == FR_OK) {
+        *result = json_stringn(text.data ? text.data : "", text.size);
+        if (!*result) { /* not UTF-8: as bytes */
+            *result = json_array();
+            for (size_t i = 0; i < text.size; i++)
+                json_array_append_new(*result, json_integer((unsigned char)text.data[i]));
+        }
+    }
+    fr_free(ids);
+    fr_buffer_free(&text);
+    return status;
+}
+
+static fr_status answer_line(const tokenize_options *o, const fr_tokenizer *tokenizer,
+                             const char *text, size_t size, fr_encoded *encoding, fr_error *error)
+{
+    json_error_t wrong;
+    json_t *result = NULL;
+    json_t *line = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &wrong);
+    if (!line)
+        return fr_fail(error, FR_BAD_INPUT, "not JSON: %s", wrong.text);
+    fr_status status = o->decode ? decode_line(o, tokenizer, line, &result, error)
+                                 : encode_line(o, tokenizer, line, encoding, &result, error);
+    json_decref(line);
+    if (status != FR_OK)
+        return status;
+    char *dump = json_dumps(result, JSON_ENCODE_ANY | JSON_COMPACT);
+    json_decref(result);
+    if (!dump)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for a line");
+    status = cli_write(dump, strlen(dump), error);
+    free(dump);
+    return status == FR_OK ? cli_write("\n", 1, error) : status;
+}
+
+static fr_status answer_lines(const tokenize_options *o, const fr_tokenizer *tokenizer,
+                              const fr_buffer *input, fr_error *error)
+{
+    fr_encoded encoding = {0};
+    fr_status status = FR_OK;
+    long number = 1;
+    for (size_t at = 0, end; status == FR_OK && at < input->size; at = end + 1, number++) {
+        const char *newline = memchr(input->data + at, '\n', input->size - at);
+        end = newline ? (size_t)(newline - input->data) : input->size;
+        status = answer_line(o, tokenizer, input->data + at, end - at, &encoding, error);
+        if (status != FR_OK)
+            fr_error_prefix(error, "standard input:%ld", number);
+    }
+    fr_encoded_free(&encoding);
+    return status;
+}
+
 static fr_status run(const cli_call *call, fr_error *error)
 {
     const tokenize_options *o = call->options;
@@ -176,11 +290,14 @@ static fr_status run(const cli_call *call, fr_error *error)
         return fr_fail(error, FR_BAD_INPUT, "--skip-special needs --decode");
     if (call->json && o->tokens)
         return fr_fail(error, FR_BAD_INPUT, "--tokens does not go with --json");
+    if (o->lines && (call->json || o->tokens))
+        return fr_fail(error, FR_BAD_INPUT, "--lines does not go with --json or --tokens");
     FR_TRY(fr_tokenizer_load(&tokenizer, call->operands[0], error));
     fr_status status = read_input(&input, error);
     if (status == FR_OK)
-        status = o->decode ? decode(call, tokenizer, &input, error)
-                           : encode(call, tokenizer, &input, error);
+        status = o->lines    ? answer_lines(o, tokenizer, &input, error)
+                 : o->decode ? decode(call, tokenizer, &input, error)
+                             : encode(call, tokenizer, &input, error);
     fr_buffer_free(&input);
     fr_tokenizer_free(tokenizer);
     return status;
@@ -196,7 +313,9 @@ const cli_verb cli_tokenize = {
             "\n"
             "    printf 'Hello world' | frugal tokenize model\n"
             "    printf 'Hello world' | frugal tokenize model --offsets --tokens\n"
-            "    echo 15496 995 | frugal tokenize model --decode\n",
+            "    echo 15496 995 | frugal tokenize model --decode\n"
+            "    echo '[\"A question?\", \"Its answer.\"]' | frugal tokenize model --lines "
+            "--add-special\n",
     .options = &table,
     .least_operands = 1,
     .most_operands = 1,

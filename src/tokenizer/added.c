@@ -1,6 +1,6 @@
 /* added.c: leftmost-longest search for added tokens with a byte trie. */
 #include "tokenizer/added.h"
-#include "tokenizer/split.h"
+#include "tokenizer/characters.h"
 #include "tokenizer/utf8.h"
 
 static fr_status new_node(added_set *set, unsigned char byte, uint32_t *number, fr_error *error)
@@ -31,8 +31,8 @@ static fr_status insert(added_set *set, uint32_t number, fr_error *error)
 {
     const added_token *token = &set->tokens[number];
     uint32_t node = 0;
-    for (size_t i = 0; i < token->size; i++) {
-        unsigned char byte = (unsigned char)token->content[i];
+    for (size_t i = 0; i < token->pattern_size; i++) {
+        unsigned char byte = (unsigned char)token->pattern[i];
         uint32_t child = child_of(set, node, byte);
         if (!child) {
             FR_TRY(new_node(set, byte, &child, error));
@@ -42,7 +42,7 @@ static fr_status insert(added_set *set, uint32_t number, fr_error *error)
         node = child;
     }
     set->nodes[node].token = number + 1;
-    set->first[(unsigned char)token->content[0]] = true;
+    set->first[(unsigned char)token->pattern[0]] = true;
     return FR_OK;
 }
 
@@ -115,21 +115,21 @@ added_match added_set_next(const added_set *set, const char *text, size_t size, 
         const added_token *token = longest_at(set, text, size, at);
         if (!token)
             continue;
-        added_match match = {at, at + token->size, token};
+        added_match match = {at, at + token->pattern_size, token};
         *from = match.end;
         at = match.end - 1;
         size_t length;
         if (special_as_text && token->special)
             continue;
-        if (token->single_word && (split_is_word(point_before(text, match.begin, &length)) ||
-                                   split_is_word(point_behind(text, size, match.end, &length))))
+        if (token->single_word && (is_word(point_before(text, match.begin, &length)) ||
+                                   is_word(point_behind(text, size, match.end, &length))))
             continue;
         if (token->strip_left) {
-            while (match.begin > taken && split_is_space(point_before(text, match.begin, &length)))
+            while (match.begin > taken && is_space(point_before(text, match.begin, &length)))
                 match.begin -= length;
         }
         if (token->strip_right) {
-            while (split_is_space(point_behind(text, size, match.end, &length)))
+            while (is_space(point_behind(text, size, match.end, &length)))
                 match.end += length;
         }
         return match;

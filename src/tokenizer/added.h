@@ -11,6 +11,8 @@
 typedef struct added_token {
     char *content;
     size_t size;
+    char *pattern; /* what is looked for: the content, perhaps in normal form */
+    size_t pattern_size;
     int32_t id;
     bool special; /* left out by decoding on request; plain text under FR_ENCODE_SPECIAL_AS_TEXT */
     bool single_word; /* not between two word characters */

@@ -11,33 +11,14 @@ enum { SHORT_PIECE = 40 }; /* bytes; measured: from here the heap wins */
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-static inline uint64_t mix(uint64_t x)
-{
-    x *= 0x9E3779B97F4A7C15u;
-    return x ^ x >> 32;
-}
-
 /* The merge of two neighbours; an empty place when there is none. */
 static inline const bpe_merge *find_merge(const bpe *model, int32_t left, int32_t right)
 {
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t at = mix(pair) & model->mask;
+    size_t at = token_mix(pair) & model->mask;
     while (model->merges[at].pair != pair && model->merges[at].pair != BPE_NO_PAIR)
         at = (at + 1) & model->mask;
     return &model->merges[at];
-}
-
-static uint64_t hash_bytes(const char *bytes, size_t size)
-{
-    uint64_t hash = size;
-    for (; size >= 8; bytes += 8, size -= 8) {
-        uint64_t eight;
-        memcpy(&eight, bytes, 8);
-        hash = mix(hash ^ eight);
-    }
-    uint64_t rest = 0;
-    memcpy(&rest, bytes, size);
-    return mix(hash ^ rest);
 }
 
 static size_t table_places(size_t entries)
@@ -61,68 +42,35 @@ static fr_status build_merges(bpe *model, const bpe_merge *merges, size_t count,
     for (size_t i = 0; i < count; i++) {
         int32_t left = (int32_t)(merges[i].pair >> 32), right = (int32_t)(uint32_t)merges[i].pair;
         size_t place = (size_t)(find_merge(model, left, right) - model->merges);
-        if (model->merges[place].pair != BPE_NO_PAIR)
-            return fr_fail(error, FR_BAD_INPUT,
-                           "model.merges[%zu] is the same pair as model.merges[%u]", i,
-                           (unsigned)model->merges[place].rank);
         model->merges[place] = merges[i];
     }
     return FR_OK;
 }
 
-static fr_status build_pieces(bpe *model, const bool *is_piece, fr_error *error)
-{
-    const vocabulary *tokens = model->tokens;
-    size_t places = table_places(tokens->count);
-    model->piece_mask = places - 1;
-    model->piece_table = fr_alloc_array(places, sizeof *model->piece_table, FR_MEMORY_OTHER);
-    if (!model->piece_table)
-        return fr_fail(error, FR_NO_MEMORY, "no memory for %zu tokens", tokens->count);
-    for (size_t i = 0; i < tokens->count; i++) {
-        if (!is_piece[i])
-            continue;
-        const char *bytes = tokens->bytes + tokens->start[i];
-        size_t at = hash_bytes(bytes, tokens->start[i + 1] - tokens->start[i]) & model->piece_mask;
-        while (model->piece_table[at])
-            at = (at + 1) & model->piece_mask;
-        model->piece_table[at] = (uint32_t)i + 1;
-    }
-    model->whole_pieces = true;
-    return FR_OK;
-}
-
-/* The token whose bytes are the piece, -1: none. */
-static int32_t find_piece(const bpe *model, const char *piece, size_t size)
-{
-    const vocabulary *tokens = model->tokens;
-    size_t at = hash_bytes(piece, size) & model->piece_mask;
-    for (; model->piece_table[at]; at = (at + 1) & model->piece_mask) {
-        size_t id = model->piece_table[at] - 1, start = tokens->start[id];
-        if (tokens->start[id + 1] - start == size && !memcmp(tokens->bytes + start, piece, size))
-            return (int32_t)id;
-    }
-    return -1;
-}
-
 fr_status bpe_build(bpe *model, const vocabulary *tokens, const bpe_merge *merges, size_t count,
-                    const bool *is_piece, fr_error *error)
+                    const token_table *whole, fr_error *error)
 {
     model->tokens = tokens;
-    FR_TRY(build_merges(model, merges, count, error));
-    return is_piece ? build_pieces(model, is_piece, error) : FR_OK;
+    model->whole = whole;
+    return build_merges(model, merges, count, error);
 }
 
 void bpe_free(bpe *model)
 {
     fr_free(model->merges);
-    fr_free(model->piece_table);
     *model = (bpe){0};
+}
+
+bool bpe_joins(const bpe *model, int32_t left, int32_t right)
+{
+    return find_merge(model, left, right)->pair != BPE_NO_PAIR;
 }
 
 void bpe_scratch_free(bpe_scratch *scratch)
 {
     fr_free(scratch->cache);
     fr_free(scratch->ids);
+    fr_free(scratch->lengths);
     fr_free(scratch->next);
     fr_free(scratch->previous);
     fr_free(scratch->heap);
@@ -131,8 +79,9 @@ void bpe_scratch_free(bpe_scratch *scratch)
 
 /* ---- merging --------------------------------------------------------------------------------- */
 
-/* A short piece in ids[0 .. size), already bytes; returns how many ids are left. */
-static size_t merge_short(const bpe *model, int32_t *ids, size_t size)
+/* A short piece in ids[0 .. size), already symbols; returns how many are left. Their lengths
+   only where somebody asks. */
+static inline size_t merge_short(const bpe *model, int32_t *ids, uint32_t *lengths, size_t size)
 {
     const bpe_merge *joins[SHORT_PIECE]; /* joins[i]: of ids[i] and ids[i + 1] */
     for (size_t i = 0; i + 1 < size; i++)
@@ -147,6 +96,10 @@ static size_t merge_short(const bpe *model, int32_t *ids, size_t size)
         ids[best] = (int32_t)joins[best]->id;
         size--;
         memmove(&ids[best + 1], &ids[best + 2], (size - best - 1) * sizeof *ids);
+        if (lengths) {
+            lengths[best] += lengths[best + 1];
+            memmove(&lengths[best + 1], &lengths[best + 2], (size - best - 1) * sizeof *lengths);
+        }
         if (best + 1 < size)
             memmove(&joins[best], &joins[best + 1], (size - best - 1) * sizeof(const bpe_merge *));
         if (best > 0)
@@ -181,7 +134,7 @@ static void sift_up(uint64_t *heap, size_t at)
     heap[at] = value;
 }
 
-static fr_status reserve_long(bpe_scratch *scratch, size_t size, fr_error *error)
+fr_status bpe_reserve(bpe_scratch *scratch, size_t size, fr_error *error)
 {
     if (size <= scratch->capacity)
         return FR_OK;
@@ -190,12 +143,14 @@ static fr_status reserve_long(bpe_scratch *scratch, size_t size, fr_error *error
     bpe_scratch_free(scratch);
     scratch->cache = cache;
     scratch->ids = fr_alloc_array(size, sizeof *scratch->ids, FR_MEMORY_OTHER);
+    scratch->lengths = fr_alloc_array(size, sizeof *scratch->lengths, FR_MEMORY_OTHER);
     scratch->next = fr_alloc_array(size, sizeof *scratch->next, FR_MEMORY_OTHER);
     scratch->previous = fr_alloc_array(size, sizeof *scratch->previous, FR_MEMORY_OTHER);
     /* Every merge takes one entry off and puts at most two on, so that there are never more than
        2 * size. */
     scratch->heap = fr_alloc_array(size, 2 * sizeof *scratch->heap, FR_MEMORY_OTHER);
-    if (!scratch->ids || !scratch->next || !scratch->previous || !scratch->heap)
+    if (!scratch->ids || !scratch->lengths || !scratch->next || !scratch->previous ||
+        !scratch->heap)
         return fr_fail(error, FR_NO_MEMORY, "no memory to encode a piece of %zu bytes", size);
     scratch->capacity = size;
     return FR_OK;
@@ -203,15 +158,15 @@ static fr_status reserve_long(bpe_scratch *scratch, size_t size, fr_error *error
 
 enum { NOWHERE = UINT32_MAX >> 1, GONE = -1 };
 
-/* A long piece: ids in scratch->ids, GONE where a token was joined to the one before. */
-static void merge_long(const bpe *model, bpe_scratch *s, size_t size)
+/* A long piece: symbols in ids, GONE where one was joined to the one before. */
+static inline void merge_long(const bpe *model, bpe_scratch *s, int32_t *ids, uint32_t *lengths,
+                              size_t size)
 {
     size_t count = 0;
     for (size_t i = 0; i < size; i++) {
         s->next[i] = i + 1 < size ? (uint32_t)i + 1 : NOWHERE;
         s->previous[i] = i > 0 ? (uint32_t)i - 1 : NOWHERE;
-        uint32_t rank =
-            i + 1 < size ? find_merge(model, s->ids[i], s->ids[i + 1])->rank : BPE_NO_RANK;
+        uint32_t rank = i + 1 < size ? find_merge(model, ids[i], ids[i + 1])->rank : BPE_NO_RANK;
         if (rank != BPE_NO_RANK)
             s->heap[count++] = (uint64_t)rank << 32 | i;
     }
@@ -223,13 +178,15 @@ static void merge_long(const bpe *model, bpe_scratch *s, size_t size)
         if (count)
             sift_down(s->heap, count, 0);
         uint32_t at = (uint32_t)top, right = s->next[at];
-        if (s->ids[at] == GONE || right == NOWHERE)
+        if (ids[at] == GONE || right == NOWHERE)
             continue;
-        const bpe_merge *join = find_merge(model, s->ids[at], s->ids[right]);
+        const bpe_merge *join = find_merge(model, ids[at], ids[right]);
         if (join->rank != top >> 32) /* a neighbour has changed since */
             continue;
-        s->ids[at] = (int32_t)join->id;
-        s->ids[right] = GONE;
+        ids[at] = (int32_t)join->id;
+        ids[right] = GONE;
+        if (lengths)
+            lengths[at] += lengths[right];
         s->next[at] = s->next[right];
         if (s->next[at] != NOWHERE)
             s->previous[s->next[at]] = at;
@@ -238,13 +195,29 @@ static void merge_long(const bpe *model, bpe_scratch *s, size_t size)
             uint32_t start = starts[i];
             if (start == NOWHERE || s->next[start] == NOWHERE)
                 continue;
-            uint32_t rank = find_merge(model, s->ids[start], s->ids[s->next[start]])->rank;
+            uint32_t rank = find_merge(model, ids[start], ids[s->next[start]])->rank;
             if (rank == BPE_NO_RANK)
                 continue;
             s->heap[count] = (uint64_t)rank << 32 | start;
             sift_up(s->heap, count++);
         }
     }
+}
+
+size_t bpe_merge_symbols(const bpe *model, bpe_scratch *scratch, size_t from, size_t count)
+{
+    int32_t *ids = scratch->ids + from;
+    uint32_t *lengths = scratch->lengths + from;
+    size_t kept = 0;
+    if (count <= SHORT_PIECE)
+        return merge_short(model, ids, lengths, count);
+    merge_long(model, scratch, ids, lengths, count);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] != GONE) {
+            ids[kept] = ids[i];
+            lengths[kept++] = lengths[i];
+        }
+    return kept;
 }
 
 static fr_status refuse_byte(const bpe *model, const char *piece, fr_error *error)
@@ -260,8 +233,8 @@ static fr_status refuse_byte(const bpe *model, const char *piece, fr_error *erro
 static fr_status merge_piece(const bpe *model, bpe_scratch *scratch, const char *piece, size_t size,
                              fr_ids *ids, fr_error *error)
 {
-    if (model->whole_pieces) {
-        int32_t whole = find_piece(model, piece, size);
+    if (model->whole) {
+        int32_t whole = token_table_find(model->whole, piece, size);
         if (whole >= 0) {
             ids->ids[ids->count++] = whole;
             return FR_OK;
@@ -269,7 +242,7 @@ static fr_status merge_piece(const bpe *model, bpe_scratch *scratch, const char 
     }
     bool plain = model->merge_count == 0, brief = size <= SHORT_PIECE;
     if (!plain && !brief)
-        FR_TRY(reserve_long(scratch, size, error));
+        FR_TRY(bpe_reserve(scratch, size, error));
     int32_t *out = ids->ids + ids->count, *work = plain || brief ? out : scratch->ids;
     int32_t signs = 0;
     for (size_t i = 0; i < size; i++)
@@ -279,9 +252,9 @@ static fr_status merge_piece(const bpe *model, bpe_scratch *scratch, const char 
     if (plain) {
         ids->count += size;
     } else if (brief) {
-        ids->count += merge_short(model, out, size);
+        ids->count += merge_short(model, out, NULL, size);
     } else {
-        merge_long(model, scratch, size);
+        merge_long(model, scratch, scratch->ids, NULL, size);
         for (size_t i = 0; i < size; i++)
             if (scratch->ids[i] != GONE)
                 ids->ids[ids->count++] = scratch->ids[i];
@@ -338,7 +311,8 @@ fr_status bpe_encode(const bpe *model, bpe_scratch *scratch, const char *piece, 
     }
     uint64_t key[BPE_CACHE_BYTES / 8];
     load_key(key, piece, size, slack);
-    size_t place = mix(mix(key[0] ^ size) + mix(key[1]) * 3 + key[2]) & (BPE_CACHE_PLACES - 1);
+    size_t place = token_mix(token_mix(key[0] ^ size) + token_mix(key[1]) * 3 + key[2]) &
+                   (BPE_CACHE_PLACES - 1);
     bpe_cached *first = &scratch->cache[place], *second = &scratch->cache[place ^ 1];
     if (cached_is(first, key, size)) {
         append_cached(first, ids);

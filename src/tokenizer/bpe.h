@@ -1,4 +1,4 @@
-/* bpe.h: the byte-pair encoding model: a piece of text -> ids.
+/* bpe.h: byte-pair encoding on bytes (byte-level vocabularies), and merging for all vocabularies.
 
    A piece starts as its bytes; of all neighbours that a merge joins, the merge that was learned
    first is done at its leftmost place, until none is left. Sennrich et al., arXiv 1508.07909; on
@@ -7,14 +7,7 @@
 #define FRUGAL_TOKENIZER_BPE_H
 
 #include "frugal/tokenizer.h"
-
-/* The bytes of every token, one behind the other: token i is bytes[start[i]] .. bytes[start[i +
-   1]]. */
-typedef struct vocabulary {
-    char *bytes;
-    size_t *start; /* (count + 1) */
-    size_t count;
-} vocabulary;
+#include "tokenizer/vocabulary.h"
 
 typedef struct bpe_merge {
     uint64_t pair;     /* left id << 32 | right id; BPE_NO_PAIR in an empty place */
@@ -29,9 +22,7 @@ typedef struct bpe {
     bpe_merge *merges;        /* open addressing, at most half full */
     size_t mask;              /* places - 1 */
     size_t merge_count;
-    bool whole_pieces;     /* a piece that is a token stays whole ("ignore_merges") */
-    uint32_t *piece_table; /* token id + 1 by hash of its bytes; only with whole_pieces */
-    size_t piece_mask;
+    const token_table *whole; /* a piece in it stays whole ("ignore_merges"); not owned, NULL: no */
 } bpe;
 
 /* What encoding works in: one per thread, starts as {0}. The cache remembers the ids of short
@@ -44,22 +35,30 @@ typedef struct bpe_cached {
 } bpe_cached;
 typedef struct bpe_scratch {
     bpe_cached *cache;
-    int32_t *ids; /* of a long piece, with links to the neighbours */
+    int32_t *ids;      /* symbols of a long piece, with links to the neighbours */
+    uint32_t *lengths; /* of symbols, in bytes */
     uint32_t *next, *previous;
     uint64_t *heap;
     size_t capacity;
 } bpe_scratch;
 void bpe_scratch_free(bpe_scratch *scratch);
 
-/* merges: `count` of them with rank == place, ids checked by the caller; a pair named twice is
-   an error. `limit`: tokens below it may be found as whole pieces. */
+/* merges: `count` of them with rank == place, ids checked by the caller; of a pair named twice
+   the last counts, as in the peer. */
 fr_status bpe_build(bpe *model, const vocabulary *tokens, const bpe_merge *merges, size_t count,
-                    const bool *is_piece, fr_error *error);
+                    const token_table *whole, fr_error *error);
 void bpe_free(bpe *model);
 
 /* Append the ids of one piece. `slack`: bytes that may be read from piece on (at least size). */
 fr_status bpe_encode(const bpe *model, bpe_scratch *scratch, const char *piece, size_t size,
                      size_t slack, fr_ids *ids, fr_error *error);
+/* Room for `count` symbols in the scratch. */
+fr_status bpe_reserve(bpe_scratch *scratch, size_t count, fr_error *error);
+/* Merge the `count` symbols of the scratch from `from` on (ids and lengths), in place; returns how
+   many are left. */
+size_t bpe_merge_symbols(const bpe *model, bpe_scratch *scratch, size_t from, size_t count);
+/* True when a merge joins the two. */
+bool bpe_joins(const bpe *model, int32_t left, int32_t right);
 /* Make room for `more` ids. */
 fr_status fr_ids_reserve(fr_ids *ids, size_t more, fr_error *error);
 

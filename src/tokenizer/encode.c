@@ -3,6 +3,7 @@
 #include "tokenizer/utf8.h"
 
 #include <pthread.h>
+#include <string.h>
 
 /* ---- encoders -------------------------------------------------------------------------------- */
 
@@ -27,10 +28,12 @@ void encoder_pool_destroy(encoder_pool *pool)
         return;
     for (encoder *next, *one = pool->free; one; one = next) {
         next = one->next;
-        bpe_scratch_free(&one->model);
+        model_scratch_free(&one->model);
+        normalize_scratch_free(&one->normal);
         split_scratch_free(&one->split);
-        normalized_free(&one->normal);
-        normalized_free(&one->prefixed);
+        aligned_free(&one->mended);
+        for (size_t i = 0; i < MOST_SPLITS; i++)
+            aligned_free(&one->rewritten[i]);
         fr_free(one);
     }
     pthread_mutex_destroy(&pool->lock);
@@ -55,50 +58,51 @@ static void give_back(encoder_pool *pool, encoder *one)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* ---- one stretch of text --------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
-/* Text on its way through the stages, and where its bytes came from. */
+/* Text on its way through the stages. */
 typedef struct stretch {
     const fr_tokenizer *tokenizer;
     encoder *encoder;
-    const char *text;
-    size_t size;
-    size_t base;               /* of text[0] in the input, when no bytes were changed */
-    const size_t *begin, *end; /* of each byte, when some were; NULL otherwise */
+    passage text;
     bool special_as_text;
     fr_ids *ids;
+    fr_buffer *pieces; /* NULL: nobody asks */
 } stretch;
 
-static size_t source_begin(const stretch *s, size_t at)
+/* Note where a piece ends in the list of ids. */
+static fr_status note_piece(const stretch *s, bool added, fr_error *error)
 {
-    return s->begin ? s->begin[at] : s->base + at;
-}
-
-/* Where what ends at `at` (> 0) came from. */
-static size_t source_end(const stretch *s, size_t at)
-{
-    return s->end ? s->end[at - 1] : s->base + at;
+    size_t entry = s->ids->count * 2 + added;
+    if (s->pieces)
+        fr_buffer_append(s->pieces, &entry, sizeof entry);
+    return s->pieces && s->pieces->failed ? fr_fail(error, FR_NO_MEMORY, "no memory for pieces")
+                                          : FR_OK;
 }
 
 static fr_status emit_piece(const stretch *s, size_t begin, size_t end, fr_error *error)
 {
     fr_ids *ids = s->ids;
-    size_t before = ids->count;
-    FR_TRY(bpe_encode(&s->tokenizer->model, &s->encoder->model, s->text + begin, end - begin,
-                      s->size - begin, ids, error));
-    if (!ids->begin)
-        return FR_OK;
-    const size_t *start = s->tokenizer->tokens.start;
-    for (size_t i = before; i < ids->count; i++) {
-        size_t next = begin + (start[ids->ids[i] + 1] - start[ids->ids[i]]);
-        ids->begin[i] = source_begin(s, begin);
-        ids->end[i] = source_end(s, next);
-        begin = next;
+    size_t before = ids->count, size = end - begin;
+    bool places = ids->begin;
+    model_scratch *scratch = &s->encoder->model;
+    FR_TRY(model_encode(&s->tokenizer->model, scratch, s->text.text + begin, size,
+                        s->text.size - begin, places, ids, error));
+    const span *spans = (const span *)(const void *)scratch->spans.data;
+    for (size_t i = before; places && i < ids->count; i++) {
+        span in_piece = spans[i - before];
+        if (in_piece.begin == in_piece.end || in_piece.end > size) { /* of no text: as it is */
+            ids->begin[i] = s->text.base + begin + in_piece.begin;
+            ids->end[i] = s->text.base + begin + in_piece.end;
+            continue;
+        }
+        ids->begin[i] = passage_origin(&s->text, begin + in_piece.begin).begin;
+        ids->end[i] = passage_origin(&s->text, begin + in_piece.end - 1).end;
     }
-    return FR_OK;
+    return note_piece(s, false, error);
 }
 
-static fr_status emit_token(fr_ids *ids, int32_t id, size_t begin, size_t end, fr_error *error)
+fr_status ids_add(fr_ids *ids, int32_t id, size_t begin, size_t end, fr_error *error)
 {
     FR_TRY(fr_ids_reserve(ids, 1, error));
     if (ids->begin) {
@@ -109,28 +113,133 @@ static fr_status emit_token(fr_ids *ids, int32_t id, size_t begin, size_t end, f
     return FR_OK;
 }
 
+static fr_status emit_added(const stretch *s, const added_match *match, fr_error *error)
+{
+    size_t begin = s->text.base + match->begin, end = s->text.base + match->end;
+    if (s->text.origin) {
+        begin = s->text.origin[match->begin].begin;
+        end = s->text.origin[match->end - 1].end;
+    }
+    FR_TRY(ids_add(s->ids, match->token->id, begin, end, error));
+    return note_piece(s, true, error);
+}
+
+/* ---- splits ---------------------------------------------------------------------------------- */
+
 static fr_status run_splits(const stretch *s, size_t stage, size_t begin, size_t end,
                             fr_error *error);
 
-static fr_status with_prefix_space(const stretch *s, size_t stage, size_t begin, size_t end,
-                                   fr_error *error)
+/* Every space as the mark, and one in front where the scheme wants it. */
+static void put_metaspace(const split *cut, const passage *from, rewriting *r)
 {
-    if (s->text[begin] == ' ')
+    size_t mark = strlen(cut->mark);
+    bool begins =
+        from->text[0] == ' ' || (from->size >= mark && !memcmp(from->text, cut->mark, mark));
+    bool wanted =
+        cut->prepend == PREPEND_ALWAYS || (cut->prepend == PREPEND_FIRST && from->base == 0);
+    if (wanted && !begins)
+        rewriting_insert(r, cut->mark, mark,
+                         from->tracked ? passage_origin(from, 0) : (span){0, 0});
+    while (r->at < from->size) {
+        const char *here = from->text + r->at, *space = memchr(here, ' ', from->size - r->at);
+        rewriting_keep(r, space ? (size_t)(space - here) : from->size - r->at);
+        if (!space)
+            break;
+        span where = from->tracked ? passage_origin(from, r->at) : (span){0, 0};
+        rewriting_skip(r, 1);
+        rewriting_insert(r, cut->mark, mark, where);
+    }
+}
+
+/* A split that rewrites its piece. */
+static fr_status rewrite(const stretch *s, size_t stage, size_t begin, size_t end, fr_error *error)
+{
+    const split *cut = &s->tokenizer->splits[stage];
+    if (cut->kind == SPLIT_PREFIX_SPACE && s->text.text[begin] == ' ')
         return run_splits(s, stage + 1, begin, end, error);
-    normalized *copy = &s->encoder->prefixed;
-    normalized_clear(copy);
-    size_t first = utf8_length((const unsigned char *)s->text + begin, end - begin);
-    normalized_append(copy, " ", 1, source_begin(s, begin), source_end(s, begin + first), false);
-    for (size_t at = begin; at < end; at++)
-        normalized_append(copy, s->text + at, 1, source_begin(s, at), source_end(s, at + 1), false);
-    if (normalized_failed(copy))
-        return fr_fail(error, FR_NO_MEMORY, "no memory to encode %zu bytes", end - begin);
+    passage from = passage_part(&s->text, begin, end);
+    rewriting r = rewriting_start(&from, &s->encoder->rewritten[stage]);
+    if (cut->kind == SPLIT_PREFIX_SPACE)
+        normalize_prepend(&r, " ", 1);
+    else if (cut->kind == SPLIT_BYTE_LEVEL)
+        normalize_byte_level(&r);
+    else
+        put_metaspace(cut, &from, &r);
     stretch inner = *s;
-    inner.text = copy->text.data;
-    inner.size = copy->text.size;
-    inner.begin = (const size_t *)(const void *)copy->begin.data;
-    inner.end = (const size_t *)(const void *)copy->end.data;
-    return run_splits(&inner, stage + 1, 0, inner.size, error);
+    FR_TRY(rewriting_finish(&r, &inner.text, error));
+    return run_splits(&inner, stage + 1, 0, inner.text.size, error);
+}
+
+/* Parts that wait for a neighbour to join them. */
+typedef struct joined {
+    bool any, match; /* there is a part; the last thing seen was a match */
+    size_t begin, end;
+} joined;
+
+static fr_status join(const stretch *s, size_t stage, joined *part, size_t begin, size_t end,
+                      bool match, fr_error *error)
+{
+    const split *cut = &s->tokenizer->splits[stage];
+    bool joins = false;
+    switch (cut->join) {
+    case SPLIT_WITH_PREVIOUS:
+        joins = match && !part->match;
+        break;
+    case SPLIT_WITH_NEXT:
+        joins = !match && part->match;
+        break;
+    case SPLIT_RUNS:
+        joins = match == part->match;
+        break;
+    case SPLIT_APART:
+        break;
+    }
+    if (part->any && !joins)
+        FR_TRY(run_splits(s, stage + 1, part->begin, part->end, error));
+    if (!part->any || !joins)
+        part->begin = begin;
+    part->any = true;
+    part->match = match;
+    part->end = end;
+    return FR_OK;
+}
+
+static fr_status split_joined(const stretch *s, size_t stage, size_t begin, size_t end,
+                              fr_error *error)
+{
+    const split *cut = &s->tokenizer->splits[stage];
+    split_cursor cursor = SPLIT_CURSOR_START;
+    joined part = {0};
+    size_t at = 0, size = end - begin;
+    for (bool found = true; found;) {
+        size_t from = size, to = size;
+        FR_TRY(split_next(cut, &s->encoder->split, s->text.text + begin, size, &cursor, &from, &to,
+                          &found, error));
+        if (!found)
+            from = to = size;
+        if (from > at)
+            FR_TRY(join(s, stage, &part, begin + at, begin + from, cut->invert, error));
+        if (found)
+            FR_TRY(join(s, stage, &part, begin + from, begin + to, !cut->invert, error));
+        at = to;
+    }
+    return part.any ? run_splits(s, stage + 1, part.begin, part.end, error) : FR_OK;
+}
+
+/* The patterns that match everywhere. */
+static fr_status split_everywhere(const stretch *s, size_t stage, size_t begin, size_t end,
+                                  fr_error *error)
+{
+    const split *cut = &s->tokenizer->splits[stage];
+    bool last = stage + 1 == s->tokenizer->split_count;
+    const char *text = s->text.text + begin;
+    size_t size = end - begin;
+    for (size_t at = 0, to; at < size && cut->keep_matches; at = to) {
+        to = split_match_end(cut, text, size, at);
+        FR_TRY(last ? emit_piece(s, begin + at, begin + to, error)
+                    : run_splits(s, stage + 1, begin + at, begin + to, error));
+    }
+    return FR_OK;
 }
 
 /* Cut [begin, end) with the splits from `stage` on and hand the pieces to the model. */
@@ -142,93 +251,122 @@ static fr_status run_splits(const stretch *s, size_t stage, size_t begin, size_t
     if (stage == s->tokenizer->split_count)
         return emit_piece(s, begin, end, error);
     const split *cut = &s->tokenizer->splits[stage];
-    if (cut->kind == SPLIT_PREFIX_SPACE)
-        return with_prefix_space(s, stage, begin, end, error);
-    bool last = stage + 1 == s->tokenizer->split_count;
-    for (size_t at = begin, from, to; at < end; at = to) {
-        FR_TRY(split_next(cut, &s->encoder->split, s->text + begin, end - begin, at - begin, &from,
-                          &to, error));
-        from += begin;
-        to += begin;
+    if (split_rewrites(cut))
+        return rewrite(s, stage, begin, end, error);
+    if (cut->join != SPLIT_APART)
+        return split_joined(s, stage, begin, end, error);
+    if (cut->kind == SPLIT_GPT2 || cut->kind == SPLIT_LLAMA3)
+        return split_everywhere(s, stage, begin, end, error);
+    split_cursor cursor = SPLIT_CURSOR_START;
+    size_t at = 0, size = end - begin;
+    for (bool found = true; found;) {
+        size_t from = size, to = size;
+        FR_TRY(split_next(cut, &s->encoder->split, s->text.text + begin, size, &cursor, &from, &to,
+                          &found, error));
+        if (!found)
+            from = to = size;
         if (cut->keep_gaps && from > at)
-            FR_TRY(run_splits(s, stage + 1, at, from, error));
-        if (!cut->keep_matches || from == to)
-            continue;
-        FR_TRY(last ? emit_piece(s, from, to, error) : run_splits(s, stage + 1, from, to, error));
+            FR_TRY(run_splits(s, stage + 1, begin + at, begin + from, error));
+        if (cut->keep_matches && to > from)
+            FR_TRY(run_splits(s, stage + 1, begin + from, begin + to, error));
+        at = to;
     }
     return FR_OK;
 }
 
-/* Well-formed text, already normalised: the second kind of added tokens apart, the rest through
-   the splits. */
-static fr_status encode_normalized(const stretch *s, fr_error *error)
-{
-    size_t from = 0, taken = 0;
-    while (taken < s->size || from < s->size) {
-        added_match match = added_set_next(&s->tokenizer->normalized_added, s->text, s->size, &from,
-                                           taken, s->special_as_text);
-        if (taken < match.begin)
-            FR_TRY(run_splits(s, 0, taken, match.begin, error));
-        if (!match.token)
-            break;
-        FR_TRY(emit_token(s->ids, match.token->id, source_begin(s, match.begin),
-                          source_end(s, match.end), error));
-        taken = match.end;
-    }
-    return FR_OK;
-}
+/* ---- normaliser, added tokens ---------------------------------------------------------------- */
 
+/* Well-formed text: normalised, the second kind of added tokens apart, the rest through the
+   splits. */
 static fr_status encode_well_formed(stretch s, fr_error *error)
 {
-    if (!s.tokenizer->nfc || nfc_is_plain(s.text, s.size))
-        return encode_normalized(&s, error);
-    normalized *normal = &s.encoder->normal;
-    normalized_clear(normal);
-    FR_TRY(nfc_append(normal, s.text, s.size, s.base, error));
-    s.text = normal->text.data;
-    s.size = normal->text.size;
-    s.begin = (const size_t *)(const void *)normal->begin.data;
-    s.end = (const size_t *)(const void *)normal->end.data;
-    return encode_normalized(&s, error);
-}
-
-/* Any bytes between two added tokens: runs that are not UTF-8 are pieces of their own. */
-static fr_status encode_stretch(stretch s, const char *text, size_t begin, size_t end,
-                                fr_error *error)
-{
-    const unsigned char *bytes = (const unsigned char *)text;
-    while (begin < end) {
-        s.text = text + begin;
-        s.base = begin;
-        s.size = utf8_valid_run(bytes + begin, end - begin);
-        if (s.size) {
-            FR_TRY(encode_well_formed(s, error));
-        } else {
-            s.size = utf8_invalid_run(bytes + begin, end - begin);
-            FR_TRY(emit_piece(&s, 0, s.size, error));
-        }
-        begin += s.size;
-    }
-    return FR_OK;
-}
-
-static fr_status encode_text(stretch s, const char *text, size_t size, fr_error *error)
-{
+    const fr_tokenizer *t = s.tokenizer;
+    if (t->normalizer_count)
+        FR_TRY(normalize(t->normalizers, t->normalizer_count, &s.encoder->normal, &s.text, error));
     size_t from = 0, taken = 0;
-    while (taken < size || from < size) {
-        added_match match =
-            added_set_next(&s.tokenizer->raw_added, text, size, &from, taken, s.special_as_text);
+    while (taken < s.text.size || from < s.text.size) {
+        added_match match = added_set_next(&t->normalized_added, s.text.text, s.text.size, &from,
+                                           taken, s.special_as_text);
         if (taken < match.begin)
-            FR_TRY(encode_stretch(s, text, taken, match.begin, error));
+            FR_TRY(run_splits(&s, 0, taken, match.begin, error));
         if (!match.token)
             break;
-        FR_TRY(emit_token(s.ids, match.token->id, match.begin, match.end, error));
+        FR_TRY(emit_added(&s, &match, error));
         taken = match.end;
     }
     return FR_OK;
 }
 
-static fr_status prepare_offsets(fr_ids *ids, bool offsets, fr_error *error)
+/* Bytes that are not UTF-8, each as U+FFFD. */
+static fr_status mend(encoder *one, passage *text, fr_error *error)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    const unsigned char *bytes = (const unsigned char *)text->text;
+    passage whole = *text;
+    rewriting r = rewriting_start(&whole, &one->mended);
+    for (size_t at = 0, length; at < whole.size; at += length) {
+        length = utf8_length(bytes + at, whole.size - at);
+        bool good = length > 0;
+        length += !good;
+        span where = {(uint32_t)(whole.base + at), (uint32_t)(whole.base + at + length)};
+        rewriting_insert(&r, good ? whole.text + at : replacement, good ? length : 3, where);
+    }
+    return rewriting_finish(&r, text, error);
+}
+
+/* A byte-level model takes any bytes: runs that are not UTF-8 are pieces of their own. */
+static fr_status encode_any_bytes(stretch s, fr_error *error)
+{
+    passage whole = s.text;
+    const unsigned char *bytes = (const unsigned char *)whole.text;
+    for (size_t begin = 0, size; begin < whole.size; begin += size) {
+        size = utf8_valid_run(bytes + begin, whole.size - begin);
+        s.text = passage_part(&whole, begin, begin + size);
+        if (size) {
+            FR_TRY(encode_well_formed(s, error));
+            continue;
+        }
+        size = utf8_invalid_run(bytes + begin, whole.size - begin);
+        s.text = passage_part(&whole, begin, begin + size);
+        s.text.bytewise = true;
+        FR_TRY(emit_piece(&s, 0, size, error));
+    }
+    return FR_OK;
+}
+
+/* What stands between two added tokens. */
+static fr_status encode_stretch(stretch s, fr_error *error)
+{
+    if (s.tokenizer->model.kind == MODEL_BYTES)
+        return encode_any_bytes(s, error);
+    if (utf8_valid_run((const unsigned char *)s.text.text, s.text.size) < s.text.size)
+        FR_TRY(mend(s.encoder, &s.text, error));
+    return encode_well_formed(s, error);
+}
+
+static fr_status encode_text(stretch s, fr_error *error)
+{
+    passage whole = s.text;
+    size_t from = 0, taken = 0;
+    while (taken < whole.size || from < whole.size) {
+        added_match match = added_set_next(&s.tokenizer->raw_added, whole.text, whole.size, &from,
+                                           taken, s.special_as_text);
+        if (taken < match.begin) {
+            s.text = passage_part(&whole, taken, match.begin);
+            FR_TRY(encode_stretch(s, error));
+        }
+        if (!match.token)
+            break;
+        s.text = whole;
+        FR_TRY(emit_added(&s, &match, error));
+        taken = match.end;
+    }
+    return FR_OK;
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+fr_status ids_prepare(fr_ids *ids, bool offsets, fr_error *error)
 {
     FR_TRY(fr_ids_reserve(ids, 16, error));
     if (offsets && !ids->begin) {
@@ -244,27 +382,43 @@ static fr_status prepare_offsets(fr_ids *ids, bool offsets, fr_error *error)
     return FR_OK;
 }
 
+fr_status encode_one(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags,
+                     fr_buffer *pieces, fr_ids *ids, fr_error *error)
+{
+    if (size >= UINT32_MAX)
+        return fr_fail(error, FR_UNSUPPORTED, "a text of %zu bytes is more than can be encoded",
+                       size);
+    struct encoder *one = take_encoder(tokenizer->pool);
+    if (!one)
+        return fr_fail(error, FR_NO_MEMORY, "no memory to encode text");
+    stretch s = {
+        .tokenizer = tokenizer,
+        .encoder = one,
+        .text = {.text = text, .size = size, .tracked = ids->begin || tokenizer->asks_origin},
+        .special_as_text = flags & FR_ENCODE_SPECIAL_AS_TEXT,
+        .ids = ids,
+        .pieces = pieces};
+    fr_status status = encode_text(s, error);
+    give_back(tokenizer->pool, one);
+    return status;
+}
+
 fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, size_t size,
                               int flags, fr_ids *ids, fr_error *error)
 {
     size_t before = ids->count;
-    bool around = flags & FR_ENCODE_ADD_SPECIAL;
-    FR_TRY(prepare_offsets(ids, flags & FR_ENCODE_OFFSETS, error));
-    struct encoder *one = take_encoder(tokenizer->pool);
-    if (!one)
-        return fr_fail(error, FR_NO_MEMORY, "no memory to encode text");
-    stretch s = {.tokenizer = tokenizer,
-                 .encoder = one,
-                 .special_as_text = flags & FR_ENCODE_SPECIAL_AS_TEXT,
-                 .ids = ids};
-    fr_status status = FR_OK;
-    for (size_t i = 0; around && status == FR_OK && i < tokenizer->prefix_count; i++)
-        status = emit_token(ids, tokenizer->prefix[i], 0, 0, error);
-    if (status == FR_OK)
-        status = encode_text(s, text, size, error);
-    for (size_t i = 0; around && status == FR_OK && i < tokenizer->suffix_count; i++)
-        status = emit_token(ids, tokenizer->suffix[i], size, size, error);
-    give_back(tokenizer->pool, one);
+    const post_template *around = &tokenizer->post.single;
+    fr_status status = ids_prepare(ids, flags & FR_ENCODE_OFFSETS, error);
+    for (size_t i = 0; status == FR_OK && i < around->count; i++) {
+        size_t first = ids->count;
+        if (around->parts[i].text >= 0) {
+            status = encode_one(tokenizer, text, size, flags, NULL, ids, error);
+            if (ids->begin)
+                post_trim(tokenizer, text, ids, first);
+        } else if (flags & FR_ENCODE_ADD_SPECIAL) {
+            status = ids_add(ids, around->parts[i].id, 0, 0, error);
+        }
+    }
     if (status != FR_OK)
         ids->count = before;
     return status;

@@ -2,9 +2,7 @@
 
    tokenizer.json describes the pipeline; tokenizer_config.json beside it says which token ends a
    text. What is saved is what was loaded, byte for byte; only model_max_length in the
-   configuration is the caller's. Left alone because they are no part of how a text becomes ids:
-   "truncation" and "padding" of tokenizer.json (callers of Hugging Face's library set them for
-   each call). */
+   configuration is the caller's. */
 #include "tokenizer/gguf.h"
 #include "tokenizer/json_reader.h"
 #include "tokenizer/read.h"
@@ -20,7 +18,7 @@ static fr_status parse(const char *text, size_t size, const char *name, json_t *
                        fr_error *error)
 {
     json_error_t wrong;
-    *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &wrong);
+    *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);
     if (!*root && json_error_code(&wrong) == json_error_out_of_memory)
         return fr_fail_at(error, FR_NO_MEMORY, name, 0, "no memory to read it");
     if (!*root)
@@ -39,10 +37,16 @@ static fr_status read_pipeline(reader *r, json_t *root)
         "version",       "truncation",     "padding", "added_tokens", "normalizer",
         "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
     FR_TRY(json_check_keys(r, "the file", root, known));
+    /* In this order: added tokens are normalised, and the model's kind hangs on the splits. */
     FR_TRY(json_read_added(r, json_object_get(root, "added_tokens")));
+    FR_TRY(json_read_normalizer(r, json_object_get(root, "normalizer")));
+    FR_TRY(json_build_added_sets(r));
+    FR_TRY(json_read_splits(r, json_object_get(root, "pre_tokenizer")));
     FR_TRY(json_read_model(r, json_object_get(root, "model")));
-    FR_TRY(json_read_stages(r, root));
-    return json_build_added_sets(r);
+    FR_TRY(json_read_post(r, json_object_get(root, "post_processor")));
+    FR_TRY(json_read_decoder(r, json_object_get(root, "decoder")));
+    return json_read_limits(r, json_object_get(root, "truncation"),
+                            json_object_get(root, "padding"));
 }
 
 /* The id of "eos_token", which is a string or an added token's object. */

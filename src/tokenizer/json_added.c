@@ -71,24 +71,34 @@ fr_status json_read_added(reader *r, json_t *list)
     return refuse_twins(r);
 }
 
-/* Tokens with `normalized` are looked for as their normal form. */
+/* The text that is looked for, and decoded: tokens with `normalized` in normal form. */
+static fr_status set_pattern(reader *r, added_token *token, size_t number)
+{
+    const fr_tokenizer *t = r->tokenizer;
+    normalize_scratch scratch = {0};
+    passage text = {.text = token->content, .size = token->size};
+    fr_status status = FR_OK;
+    if (token->normalized)
+        status = normalize(t->normalizers, t->normalizer_count, &scratch, &text, r->error);
+    if (status == FR_OK && text.size == 0)
+        status =
+            UNSUPPORTED(r, "added_tokens[%zu]: nothing is left of '%.60s' when it is normalised",
+                        number, token->content);
+    if (status == FR_OK) {
+        token->pattern = fr_string_copy_n(text.text, text.size);
+        token->pattern_size = text.size;
+        if (!token->pattern)
+            status = NO_MEMORY(r);
+    }
+    normalize_scratch_free(&scratch);
+    return status;
+}
+
 fr_status json_build_added_sets(reader *r)
 {
     fr_tokenizer *t = r->tokenizer;
-    for (size_t i = 0; t->nfc && i < t->added_count; i++) {
-        added_token *token = &t->added[i];
-        if (token->normalized && !nfc_is_plain(token->content, token->size)) {
-            normalized form = {0};
-            fr_status status = nfc_append(&form, token->content, token->size, 0, r->error);
-            bool same = status == FR_OK && form.text.size == token->size &&
-                        !memcmp(form.text.data, token->content, token->size);
-            normalized_free(&form);
-            FR_TRY(status);
-            if (!same)
-                return UNSUPPORTED(r, "added_tokens[%zu]: '%.60s' is not in normal form", i,
-                                   token->content);
-        }
-    }
+    for (size_t i = 0; i < t->added_count; i++)
+        FR_TRY(set_pattern(r, &t->added[i], i));
     FR_TRY(added_set_build(&t->raw_added, t->added, t->added_count, false, r->error));
     return added_set_build(&t->normalized_added, t->added, t->added_count, true, r->error);
 }

@@ -1,182 +1,279 @@
-/* json_model.c: the vocabulary and the merges of a tokenizer.json.
+/* json_model.c: the "model" of a tokenizer.json: vocabulary, and what each kind needs beside it.
 
-   Nothing in the file is trusted: ids must be 0, 1, ... without holes or twins over the
-   vocabulary and the added tokens together, all bytes of UTF-8 must be there, and merges must
-   name tokens. */
+   Nothing in the file is trusted: ids must be few, and of one token each; added tokens must have
+   the ids that Hugging Face's library gives them, whatever the file says. */
 #include "tokenizer/byte_level.h"
 #include "tokenizer/json_reader.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- vocabulary ------------------------------------------------------------------------------ */
+/* ---- entries --------------------------------------------------------------------------------- */
 
-/* One entry of the vocabulary before the ids are known to be right. */
+/* What stands for an id before the ids are known to be right. */
 typedef struct entry {
-    const char *text; /* NULL: no token has this id yet */
+    const char *text; /* NULL: no token has this id */
+    size_t size;
     bool in_model;
 } entry;
 
-static fr_status claim(reader *r, entry *entries, size_t count, const char *where, const char *text,
-                       json_int_t id, bool in_model)
+typedef struct entries {
+    entry *list;
+    size_t count, capacity; /* largest id + 1 */
+    size_t tokens;
+} entries;
+
+static fr_status claim(reader *r, entries *e, const char *where, entry one, int64_t id)
 {
-    if (id < 0 || (size_t)id >= count)
-        return BAD(r, "%s: '%.60s' has id %lld; %zu tokens must have the ids 0 to %zu", where, text,
-                   (long long)id, count, count - 1);
-    if (entries[id].text)
-        return BAD(r, "%s: '%.60s' has id %lld, which '%.60s' has too", where, text, (long long)id,
-                   entries[id].text);
-    entries[id] = (entry){text, in_model};
+    /* An id without a token costs memory in every table: a few are fine, a lying file is not. */
+    enum { FEW = 65536, TIMES = 4 };
+    if (id < 0 || (uint64_t)id >= (uint64_t)e->tokens * TIMES + FEW || id >= INT32_MAX)
+        return BAD(r, "%s: '%.60s' has id %lld, which does not suit %zu tokens", where, one.text,
+                   (long long)id, e->tokens);
+    size_t place = (size_t)id;
+    if (place >= e->capacity) {
+        size_t capacity = place + 1 + (place > e->tokens ? place / 2 : e->tokens);
+        entry *list = fr_realloc(e->list, capacity * sizeof *list, FR_MEMORY_OTHER);
+        if (!list)
+            return NO_MEMORY(r);
+        e->list = list;
+        e->capacity = capacity;
+    }
+    if (place >= e->count)
+        e->count = place + 1;
+    if (e->list[place].text)
+        return BAD(r, "%s: '%.60s' has id %lld, which '%.60s' has too", where, one.text,
+                   (long long)id, e->list[place].text);
+    e->list[place] = one;
     return FR_OK;
 }
 
-static fr_status claim_all(reader *r, json_t *vocab, entry *entries, size_t count)
+static fr_status claim_vocabulary(reader *r, json_t *vocab, entries *e)
 {
     const char *text;
     json_t *value;
+    e->tokens = json_object_size(vocab);
     json_object_foreach(vocab, text, value)
     {
         if (!json_is_integer(value))
             return BAD(r, "model.vocab: '%.60s' has %s for an id", text, json_kind_name(value));
-        FR_TRY(claim(r, entries, count, "model.vocab", text, json_integer_value(value), true));
+        FR_TRY(claim(r, e, "model.vocab", (entry){text, strlen(text), true},
+                     json_integer_value(value)));
     }
+    return FR_OK;
+}
+
+/* [[TEXT, SCORE], ...] */
+static fr_status claim_scored(reader *r, const json_t *vocab, entries *e)
+{
+    e->tokens = json_array_size(vocab);
+    for (size_t i = 0; i < e->tokens; i++) {
+        const json_t *pair = json_array_get(vocab, i), *text = json_array_get(pair, 0);
+        if (json_array_size(pair) != 2 || !json_is_string(text) ||
+            !json_is_number(json_array_get(pair, 1)))
+            return BAD(r, "model.vocab[%zu]: a text and its score expected", i);
+        FR_TRY(claim(r, e, "model.vocab",
+                     (entry){json_string_value(text), json_string_length(text), true}, (int64_t)i));
+    }
+    return FR_OK;
+}
+
+/* The id of a text in the vocabulary, -1: none. */
+static int64_t id_in(const entries *e, const json_t *vocab, const added_token *token)
+{
+    const json_t *id = json_object_get(vocab, token->content);
+    if (json_is_object(vocab))
+        return id ? (int64_t)json_integer_value(id) : -1;
+    for (size_t i = e->tokens; i-- > 0;)
+        if (e->list[i].size == token->size && !memcmp(e->list[i].text, token->content, token->size))
+            return (int64_t)i;
+    return -1;
+}
+
+/* What the vocabulary lacks is numbered behind it, in the order of the file. */
+static fr_status claim_added(reader *r, const json_t *vocab, entries *e)
+{
+    int64_t next = (int64_t)e->tokens;
     for (size_t i = 0; i < r->tokenizer->added_count; i++) {
         const added_token *token = &r->tokenizer->added[i];
         char where[40];
         snprintf(where, sizeof where, "added_tokens[%zu]", i);
-        const json_t *id = json_object_get(vocab, token->content);
-        if (!id)
-            FR_TRY(claim(r, entries, count, where, token->content, token->id, false));
-        else if (json_integer_value(id) != token->id)
+        int64_t id = id_in(e, vocab, token);
+        if (id >= 0 && id != token->id)
             return BAD(r, "%s: '%.60s' has id %d, but %lld in model.vocab", where, token->content,
-                       (int)token->id, (long long)json_integer_value(id));
+                       (int)token->id, (long long)id);
+        if (id >= 0)
+            continue;
+        if (token->id != next)
+            return BAD(r,
+                       "%s: '%.60s' has id %d, but tokens that the vocabulary lacks are numbered "
+                       "behind it, and %lld is next",
+                       where, token->content, (int)token->id, (long long)next);
+        FR_TRY(claim(r, e, where, (entry){token->content, token->size, false}, next));
+        next++;
     }
     return FR_OK;
 }
 
-/* The bytes of all tokens; is_piece[id]: written in the byte-level alphabet, so that it may come
-   out of the model. */
-static fr_status spell_out(reader *r, const entry *entries, size_t count, bool *is_piece)
+/* ---- texts ----------------------------------------------------------------------------------- */
+
+/* The texts as they are decoded: those of added tokens in normal form. */
+static fr_status fill_tokens(reader *r, const entries *e)
 {
-    vocabulary *tokens = &r->tokenizer->tokens;
+    fr_tokenizer *t = r->tokenizer;
+    vocabulary *tokens = &t->tokens;
     fr_buffer bytes = {0};
-    tokens->start = fr_alloc_array(count + 1, sizeof *tokens->start, FR_MEMORY_OTHER);
-    for (size_t id = 0; tokens->start && id < count; id++) {
-        size_t length = strlen(entries[id].text);
-        is_piece[id] =
-            entries[id].in_model && length && byte_level_read(entries[id].text, length, &bytes);
-        if (!is_piece[id])
-            fr_buffer_append(&bytes, entries[id].text, length);
+    size_t *added = fr_alloc_array(e->count + 1, sizeof *added, FR_MEMORY_OTHER);
+    tokens->start = fr_alloc_array(e->count + 1, sizeof *tokens->start, FR_MEMORY_OTHER);
+    t->traits = fr_alloc_array(e->count + 1, sizeof *t->traits, FR_MEMORY_OTHER);
+    fr_status status = added && tokens->start && t->traits ? FR_OK : NO_MEMORY(r);
+    for (size_t i = 0; status == FR_OK && i < t->added_count; i++) {
+        added[t->added[i].id] = i + 1;
+        t->traits[t->added[i].id] = TOKEN_ADDED;
+    }
+    for (size_t id = 0; status == FR_OK && id < e->count; id++) {
+        if (added[id])
+            fr_buffer_append(&bytes, t->added[added[id] - 1].pattern,
+                             t->added[added[id] - 1].pattern_size);
+        else if (e->list[id].text)
+            fr_buffer_append(&bytes, e->list[id].text, e->list[id].size);
         tokens->start[id + 1] = bytes.size;
+        if (e->list[id].text)
+            t->traits[id] |= TOKEN_KNOWN;
     }
+    if (status == FR_OK && !bytes.data)
+        fr_buffer_text(&bytes, "");
     tokens->bytes = bytes.data;
-    tokens->count = count;
-    return bytes.failed || !tokens->start ? NO_MEMORY(r) : FR_OK;
+    tokens->count = e->count;
+    fr_free(added);
+    return status == FR_OK && bytes.failed ? NO_MEMORY(r) : status;
 }
 
-static fr_status find_bytes(reader *r, const bool *is_piece)
+/* Tokens that decoding leaves out: those whose text is a special token's. */
+static void find_special(fr_tokenizer *t)
 {
-    bpe *model = &r->tokenizer->model;
-    const vocabulary *tokens = &r->tokenizer->tokens;
-    for (int byte = 0; byte < 256; byte++)
-        model->byte_id[byte] = -1;
-    for (size_t id = 0; id < tokens->count; id++)
-        if (is_piece[id] && tokens->start[id + 1] - tokens->start[id] == 1)
-            model->byte_id[(unsigned char)tokens->bytes[tokens->start[id]]] = (int32_t)id;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        /* These occur in no UTF-8 text; vocabularies learned from text alone lack them. */
-        bool never_in_utf8 = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
-        if (model->byte_id[byte] < 0 && !never_in_utf8)
-            return UNSUPPORTED(r,
-                               "model.vocab has no token for byte 0x%02X; a vocabulary must have "
-                               "one for every byte of UTF-8 text",
-                               byte);
+    for (size_t i = 0; i < t->added_count; i++) {
+        const added_token *token = &t->added[i];
+        bool same = token->pattern_size == token->size &&
+                    !memcmp(token->pattern, token->content, token->size);
+        bool special = same && token->special;
+        for (size_t k = 0; !same && k < t->added_count; k++)
+            special |= t->added[k].special && t->added[k].size == token->pattern_size &&
+                       !memcmp(t->added[k].content, token->pattern, token->pattern_size);
+        if (special)
+            t->traits[token->id] |= TOKEN_SPECIAL;
     }
-    return FR_OK;
 }
 
-/* ---- merges ---------------------------------------------------------------------------------- */
-
-static fr_status token_id(reader *r, json_t *vocab, const char *text, size_t number, uint32_t *id)
+/* The texts as the model sees them. With `bytes`, those that are written in the byte-level
+   alphabet as the bytes that they stand for; the others are none of the model's. Added tokens are
+   decoded by the same rule. */
+static fr_status fill_model_tokens(reader *r, const entries *e, bool bytes)
 {
-    const json_t *value = json_object_get(vocab, text);
-    if (!value)
-        return BAD(r, "model.merges[%zu]: '%.60s' is not in model.vocab", number, text);
-    *id = (uint32_t)json_integer_value(value);
-    return FR_OK;
-}
-
-/* A merge is "left right" or ["left", "right"]. `text` is a buffer to work in. */
-static fr_status read_merge(reader *r, json_t *vocab, const json_t *value, size_t number,
-                            fr_buffer *text, bpe_merge *out)
-{
-    const char *left, *right;
-    size_t left_size;
-    if (json_is_array(value) && json_array_size(value) == 2 &&
-        json_is_string(json_array_get(value, 0)) && json_is_string(json_array_get(value, 1))) {
-        left = json_string_value(json_array_get(value, 0));
-        right = json_string_value(json_array_get(value, 1));
-        left_size = strlen(left);
-    } else {
-        left = json_string_value(value);
-        right = left ? strchr(left, ' ') : NULL;
-        if (!right || strchr(right + 1, ' '))
-            return BAD(r, "model.merges[%zu]: %s%.60s%s found, two tokens expected", number,
-                       left ? "'" : "", left ? left : json_kind_name(value), left ? "'" : "");
-        left_size = (size_t)(right++ - left);
-    }
-    uint32_t left_id = 0, right_id = 0;
-    fr_buffer_clear(text);
-    fr_buffer_append(text, left, left_size);
-    if (text->failed)
-        return NO_MEMORY(r);
-    FR_TRY(token_id(r, vocab, text->data, number, &left_id));
-    FR_TRY(token_id(r, vocab, right, number, &right_id));
-    fr_buffer_text(text, right);
-    if (text->failed)
-        return NO_MEMORY(r);
-    FR_TRY(token_id(r, vocab, text->data, number, &out->id));
-    out->pair = (uint64_t)left_id << 32 | right_id;
-    out->rank = (uint32_t)number;
-    return FR_OK;
-}
-
-static fr_status read_merges(reader *r, json_t *vocab, const json_t *list, const bool *is_piece,
-                             bool whole_pieces)
-{
-    if (!json_is_array(list))
-        return BAD(r, "model.merges: %s found, a list expected", json_kind_name(list));
-    size_t count = json_array_size(list);
-    if (count >= UINT32_MAX)
-        return BAD(r, "model.merges: %zu entries found", count);
-    bpe_merge *merges = fr_alloc_array(count + 1, sizeof *merges, FR_MEMORY_OTHER);
+    const fr_tokenizer *t = r->tokenizer;
+    text_model *m = &r->tokenizer->model;
     fr_buffer text = {0};
-    fr_status status = merges ? FR_OK : NO_MEMORY(r);
-    for (size_t i = 0; status == FR_OK && i < count; i++)
-        status = read_merge(r, vocab, json_array_get(list, i), i, &text, &merges[i]);
-    if (status == FR_OK) {
-        status = bpe_build(&r->tokenizer->model, &r->tokenizer->tokens, merges, count,
-                           whole_pieces ? is_piece : NULL, r->error);
-        if (status != FR_OK)
-            fr_error_prefix(r->error, "%s", r->name);
+    m->tokens.start = fr_alloc_array(e->count + 1, sizeof *m->tokens.start, FR_MEMORY_OTHER);
+    m->is_member = fr_alloc_array(e->count + 1, sizeof *m->is_member, FR_MEMORY_OTHER);
+    if (!m->tokens.start || !m->is_member)
+        return NO_MEMORY(r);
+    for (size_t id = 0; id < e->count; id++) {
+        const entry *one = &e->list[id];
+        const char *shown = t->tokens.bytes + t->tokens.start[id];
+        size_t shown_size = t->tokens.start[id + 1] - t->tokens.start[id];
+        bool read = bytes && byte_level_read(shown, shown_size, &text);
+        m->is_member[id] = one->in_model && one->size && (!bytes || read);
+        if (!read && bytes)
+            fr_buffer_append(&text, shown, shown_size);
+        else if (!bytes && one->text)
+            fr_buffer_append(&text, one->text, one->size);
+        m->tokens.start[id + 1] = text.size;
     }
-    fr_buffer_free(&text);
-    fr_free(merges);
-    return status;
+    if (!text.data)
+        fr_buffer_text(&text, "");
+    m->tokens.bytes = text.data;
+    m->tokens.count = e->count;
+    return text.failed ? NO_MEMORY(r)
+                       : token_table_build(&m->table, &m->tokens, m->is_member, r->error);
 }
 
-static bool is_empty(const json_t *value)
+static int32_t find_text(const text_model *m, const char *text)
 {
-    return !value || json_is_null(value) ||
-           (json_is_string(value) && json_string_length(value) == 0);
+    return token_table_find(&m->table, text, strlen(text));
 }
 
-/* ---- model ----------------------------------------------------------------------------------- */
-
-static fr_status check_model(reader *r, json_t *model)
+static void find_byte_tokens(text_model *m)
 {
-    /* unk_token, fuse_unk and byte_fallback say what to do with characters without a token; with
-       all bytes in the vocabulary there are none, so they change nothing. */
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", byte);
+        m->byte_id[byte] = find_text(m, name);
+    }
+}
+
+static fr_status read_unknown(reader *r, json_t *object)
+{
+    text_model *m = &r->tokenizer->model;
+    FR_TRY(json_read_short(r, "model", object, "unk_token", &m->unknown_name));
+    m->unknown = m->unknown_name ? find_text(m, m->unknown_name) : -1;
+    return FR_OK;
+}
+
+/* ---- byte pairs ------------------------------------------------------------------------------ */
+
+/* True when every byte of UTF-8 text has a token in the byte-level alphabet. 0xC0, 0xC1 and 0xF5
+   on occur in none; vocabularies learned from text alone lack them. */
+static bool has_all_bytes(json_t *vocab)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        fr_buffer text = {0};
+        char one = (char)byte;
+        byte_level_write(&one, 1, &text);
+        bool there = !text.failed && json_object_get(vocab, text.data);
+        fr_buffer_free(&text);
+        if (!there && byte != 0xC0 && byte != 0xC1 && byte < 0xF5)
+            return false;
+    }
+    return true;
+}
+
+/* The fast way: bytes are made characters last of all, and none lacks a token. Then characters
+   need not be made at all. */
+static bool is_byte_level(fr_tokenizer *t, json_t *vocab)
+{
+    if (t->model.prefix || t->model.suffix || t->split_count == 0 ||
+        t->splits[t->split_count - 1].kind != SPLIT_BYTE_LEVEL || !has_all_bytes(vocab))
+        return false;
+    t->split_count--;
+    for (size_t i = 0; i < t->split_count; i++)
+        if (t->splits[i].kind == SPLIT_BYTE_LEVEL) {
+            t->split_count++;
+            return false;
+        }
+    return true;
+}
+
+static void find_bytes(text_model *m)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char one = (char)byte;
+        m->merges.byte_id[byte] = token_table_find(&m->table, &one, 1);
+    }
+}
+
+/* An empty prefix or suffix is none. */
+static fr_status read_affix(reader *r, json_t *object, const char *key, char **out)
+{
+    FR_TRY(json_read_short(r, "model", object, key, out));
+    if (*out && !**out) {
+        fr_free(*out);
+        *out = NULL;
+    }
+    return FR_OK;
+}
+
+static fr_status read_bpe(reader *r, json_t *object, json_t *vocab, const entries *e)
+{
     static const char *const known[] = {"type",
                                         "dropout",
                                         "unk_token",
@@ -188,55 +285,137 @@ static fr_status check_model(reader *r, json_t *model)
                                         "vocab",
                                         "merges",
                                         NULL};
-    if (!json_is_object(model))
-        return BAD(r, "model: %s found, an object expected", json_kind_name(model));
-    const json_t *type = json_object_get(model, "type");
-    if (type && (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0))
-        return UNSUPPORTED(r, "model.type '%.60s' is not supported (supported: BPE)",
-                           json_is_string(type) ? json_string_value(type) : json_kind_name(type));
-    FR_TRY(json_check_keys(r, "model", model, known));
-    const json_t *dropout = json_object_get(model, "dropout");
+    text_model *m = &r->tokenizer->model;
+    bool whole_pieces;
+    FR_TRY(json_check_keys(r, "model", object, known));
+    const json_t *dropout = json_object_get(object, "dropout");
     if (dropout && !json_is_null(dropout) &&
         !(json_is_number(dropout) && json_number_value(dropout) == 0))
         return UNSUPPORTED(r, "model.dropout is not supported");
-    static const char *const empty[] = {"continuing_subword_prefix", "end_of_word_suffix"};
-    for (size_t i = 0; i < 2; i++)
-        if (!is_empty(json_object_get(model, empty[i])))
-            return UNSUPPORTED(r, "model.%s is not supported", empty[i]);
-    if (!json_is_object(json_object_get(model, "vocab")))
-        return BAD(r, "model.vocab: %s found, an object expected",
-                   json_kind_name(json_object_get(model, "vocab")));
-    return FR_OK;
+    FR_TRY(json_read_bool(r, "model", object, "ignore_merges", false, &whole_pieces));
+    FR_TRY(json_read_bool(r, "model", object, "fuse_unk", false, &m->fuse_unknown));
+    FR_TRY(json_read_bool(r, "model", object, "byte_fallback", false, &m->byte_fallback));
+    FR_TRY(read_affix(r, object, "continuing_subword_prefix", &m->prefix));
+    FR_TRY(read_affix(r, object, "end_of_word_suffix", &m->suffix));
+    bool bytes = is_byte_level(r->tokenizer, vocab);
+    m->kind = bytes ? MODEL_BYTES : MODEL_BPE;
+    FR_TRY(fill_model_tokens(r, e, bytes));
+    FR_TRY(read_unknown(r, object));
+    find_byte_tokens(m);
+    if (bytes)
+        find_bytes(m);
+    return json_read_merges(r, vocab, json_object_get(object, "merges"), whole_pieces);
 }
 
-fr_status json_read_model(reader *r, json_t *model)
+/* ---- the others ------------------------------------------------------------------------------ */
+
+static fr_status read_unigram(reader *r, json_t *object, json_t *vocab, const entries *e)
 {
-    FR_TRY(check_model(r, model));
-    fr_tokenizer *t = r->tokenizer;
-    json_t *vocab = json_object_get(model, "vocab");
-    size_t count = json_object_size(vocab);
-    for (size_t i = 0; i < t->added_count; i++)
-        if (!json_object_get(vocab, t->added[i].content))
-            count++;
-    if (count == 0 || count > INT32_MAX)
-        return BAD(r, "model.vocab: %zu tokens found", count);
-    bool whole_pieces;
-    FR_TRY(json_read_bool(r, "model", model, "ignore_merges", false, &whole_pieces));
-    entry *entries = fr_alloc_array(count, sizeof *entries, FR_MEMORY_OTHER);
-    bool *is_piece = fr_alloc_array(count, sizeof *is_piece, FR_MEMORY_OTHER);
-    t->special = fr_alloc_array(count, sizeof *t->special, FR_MEMORY_OTHER);
-    fr_status status = entries && is_piece && t->special ? FR_OK : NO_MEMORY(r);
+    static const char *const known[] = {"type", "unk_id", "vocab", "byte_fallback", NULL};
+    enum { UNKNOWN_PENALTY = 10 };
+    text_model *m = &r->tokenizer->model;
+    int64_t unknown;
+    FR_TRY(json_check_keys(r, "model", object, known));
+    FR_TRY(json_read_bool(r, "model", object, "byte_fallback", false, &m->byte_fallback));
+    FR_TRY(json_read_count(r, "model", object, "unk_id", 0, (int64_t)e->tokens - 1, -1, &unknown));
+    m->kind = MODEL_UNIGRAM;
+    m->unknown = (int32_t)unknown;
+    FR_TRY(fill_model_tokens(r, e, false));
+    find_byte_tokens(m);
+    m->scores = fr_alloc_array(e->count + 1, sizeof *m->scores, FR_MEMORY_OTHER);
+    if (!m->scores)
+        return NO_MEMORY(r);
+    for (size_t i = 0; i < e->tokens; i++) {
+        m->scores[i] = json_number_value(json_array_get(json_array_get(vocab, i), 1));
+        if (i == 0 || m->scores[i] < m->unknown_score)
+            m->unknown_score = m->scores[i];
+    }
+    m->unknown_score -= UNKNOWN_PENALTY;
+    return token_trie_build(&m->trie, &m->tokens, m->is_member, r->error);
+}
+
+static fr_status read_wordpiece(reader *r, json_t *object, json_t *vocab, const entries *e)
+{
+    static const char *const known[] = {
+        "type",  "unk_token", "continuing_subword_prefix", "max_input_chars_per_word",
+        "vocab", NULL};
+    enum { USUAL_MOST = 100 };
+    text_model *m = &r->tokenizer->model;
+    (void)vocab;
+    FR_TRY(json_check_keys(r, "model", object, known));
+    m->kind = MODEL_WORDPIECE;
+    FR_TRY(json_read_short(r, "model", object, "continuing_subword_prefix", &m->prefix));
+    if (!m->prefix && !(m->prefix = fr_string_copy("##")))
+        return NO_MEMORY(r);
+    FR_TRY(json_read_count(r, "model", object, "max_input_chars_per_word", 0, INT64_MAX, USUAL_MOST,
+                           &m->most_characters));
+    FR_TRY(fill_model_tokens(r, e, false));
+    FR_TRY(read_unknown(r, object));
+    return token_trie_build(&m->trie, &m->tokens, m->is_member, r->error);
+}
+
+static fr_status read_wordlevel(reader *r, json_t *object, json_t *vocab, const entries *e)
+{
+    static const char *const known[] = {"type", "unk_token", "vocab", NULL};
+    (void)vocab;
+    FR_TRY(json_check_keys(r, "model", object, known));
+    r->tokenizer->model.kind = MODEL_WORDLEVEL;
+    FR_TRY(fill_model_tokens(r, e, false));
+    return read_unknown(r, object);
+}
+
+static const struct model_reader {
+    const char *type;
+    bool scored; /* the vocabulary is a list of texts and scores */
+    fr_status (*read)(reader *r, json_t *object, json_t *vocab, const entries *e);
+} kinds[] = {{"BPE", false, read_bpe},
+             {"Unigram", true, read_unigram},
+             {"WordPiece", false, read_wordpiece},
+             {"WordLevel", false, read_wordlevel}};
+
+/* The type; old files leave it out, and are told by their keys. */
+static const char *type_of(const json_t *object)
+{
+    const json_t *type = json_object_get(object, "type");
+    if (json_is_string(type))
+        return json_string_value(type);
+    return type                                                   ? ""
+           : json_object_get(object, "merges")                    ? "BPE"
+           : json_is_array(json_object_get(object, "vocab"))      ? "Unigram"
+           : json_object_get(object, "continuing_subword_prefix") ? "WordPiece"
+                                                                  : "WordLevel";
+}
+
+fr_status json_read_model(reader *r, json_t *object)
+{
+    if (!json_is_object(object))
+        return BAD(r, "model: %s found, an object expected", json_kind_name(object));
+    const struct model_reader *kind = NULL;
+    const char *type = type_of(object);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(kinds[i].type, type))
+            kind = &kinds[i];
+    if (!kind)
+        return UNSUPPORTED(
+            r,
+            "model.type '%.60s' is not supported (supported: BPE, Unigram, WordPiece, WordLevel)",
+            type);
+    json_t *vocab = json_object_get(object, "vocab");
+    if (kind->scored ? !json_is_array(vocab) : !json_is_object(vocab))
+        return BAD(r, "model.vocab: %s found, %s expected", json_kind_name(vocab),
+                   kind->scored ? "a list" : "an object");
+    entries e = {0};
+    fr_status status = kind->scored ? claim_scored(r, vocab, &e) : claim_vocabulary(r, vocab, &e);
     if (status == FR_OK)
-        status = claim_all(r, vocab, entries, count);
+        status = claim_added(r, vocab, &e);
+    if (status == FR_OK && e.count == 0)
+        status = BAD(r, "model.vocab: no tokens found");
     if (status == FR_OK)
-        status = spell_out(r, entries, count, is_piece);
-    if (status == FR_OK)
-        status = find_bytes(r, is_piece);
-    if (status == FR_OK)
-        status = read_merges(r, vocab, json_object_get(model, "merges"), is_piece, whole_pieces);
-    for (size_t i = 0; status == FR_OK && i < t->added_count; i++)
-        t->special[t->added[i].id] = t->added[i].special;
-    fr_free(entries);
-    fr_free(is_piece);
+        status = fill_tokens(r, &e);
+    if (status == FR_OK) {
+        find_special(r->tokenizer);
+        status = kind->read(r, object, vocab, &e);
+    }
+    fr_free(e.list);
     return status;
 }

@@ -90,7 +90,7 @@ static bool count_part(piece_counts *counts, const sample_part *part, int patter
             continue;
         }
         for (size_t begin = 0, end; begin < run; begin = end) {
-            split_next(&cut, NULL, part->text + at, run, begin, &begin, &end, NULL);
+            end = split_match_end(&cut, part->text + at, run, begin);
             if (!add_piece(counts, part->text + at + begin, end - begin))
                 return false;
         }

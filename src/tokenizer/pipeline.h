@@ -1,17 +1,19 @@
 /* pipeline.h: what a tokenizer is made of, stage by stage.
 
-   text -> added tokens apart -> well-formed and other bytes apart -> normaliser -> splits ->
-   model -> post-processor -> ids. A tokenizer always comes from a tokenizer.json: training and
-   the byte tokenizer write one and read it back. So what is saved is, byte for byte, what was
-   loaded, and a trained tokenizer cannot differ from its file. */
+   text -> added tokens apart -> normaliser -> other added tokens apart -> splits -> model ->
+   post-processor -> ids. A tokenizer always comes from a tokenizer.json: training, the byte
+   tokenizer and the readers of other files write one and read it back. So what is saved is, byte
+   for byte, what was loaded, and a trained tokenizer cannot differ from its file. */
 #ifndef FRUGAL_TOKENIZER_PIPELINE_H
 #define FRUGAL_TOKENIZER_PIPELINE_H
 
 #include "frugal/tokenizer.h"
 #include "tokenizer/added.h"
-#include "tokenizer/bpe.h"
 #include "tokenizer/companions.h"
+#include "tokenizer/decoder.h"
+#include "tokenizer/model.h"
 #include "tokenizer/normalize.h"
+#include "tokenizer/post.h"
 #include "tokenizer/split.h"
 
 enum { MOST_SPLITS = 16 };
@@ -19,33 +21,51 @@ enum { MOST_SPLITS = 16 };
 /* What one encode call works in. Calls take one from the tokenizer's pool and put it back, so
    that caches stay warm across calls and threads never share one. */
 typedef struct encoder {
-    bpe_scratch model;
+    model_scratch model;
+    normalize_scratch normal;
     split_scratch split;
-    normalized normal, prefixed;
+    aligned mended;                 /* text with bytes that are not UTF-8 replaced */
+    aligned rewritten[MOST_SPLITS]; /* by the splits that rewrite */
     struct encoder *next;
 } encoder;
 typedef struct encoder_pool encoder_pool;
 encoder_pool *encoder_pool_create(void);
 void encoder_pool_destroy(encoder_pool *pool);
 
+enum { TOKEN_KNOWN = 1, TOKEN_ADDED = 2, TOKEN_SPECIAL = 4 };
+
 struct fr_tokenizer {
     char *json, *config; /* texts of tokenizer.json and tokenizer_config.json; config may be NULL */
     size_t json_size;
     companion companions[COMPANIONS];
-    vocabulary tokens;
-    bool *special; /* by id */
+    vocabulary tokens;     /* as the file spells them, added ones in normal form: what is decoded */
+    unsigned char *traits; /* by id: of TOKEN_... */
     added_token *added;
     size_t added_count;
     added_set raw_added, normalized_added;
-    bool nfc;
+    normalizer *normalizers;
+    size_t normalizer_count;
     split splits[MOST_SPLITS];
     size_t split_count;
-    bpe model;
-    int32_t *prefix, *suffix; /* ids that the post-processor puts around a text */
-    size_t prefix_count, suffix_count;
-    int32_t end_of_text; /* -1: none */
+    bool asks_origin; /* a split asks where its text came from */
+    text_model model;
+    post post;
+    decode_step *decoders;
+    size_t decoder_count;
+    bool decodes_bytes;       /* the decoder gives the bytes of the model's tokens, one by one */
+    fr_encode_options limits; /* of the file: truncation and padding */
+    int32_t end_of_text;      /* -1: none */
     encoder_pool *pool;
 };
+
+/* Append the ids of one text without the post-processor's. `pieces` (NULL: not asked): of every
+   piece the number of ids when it was done, times 2, and 1 for an added token; as size_t. */
+fr_status encode_one(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags,
+                     fr_buffer *pieces, fr_ids *ids, fr_error *error);
+/* Make room for offsets when they are asked for. */
+fr_status ids_prepare(fr_ids *ids, bool offsets, fr_error *error);
+/* Append one id that stands for no text. */
+fr_status ids_add(fr_ids *ids, int32_t id, size_t begin, size_t end, fr_error *error);
 
 /* Take over `json` and `config` (fr_alloc, zero-terminated; config may be NULL), also on
    failure. `name` stands for the file in messages. */

@@ -1,15 +1,15 @@
-/* split.c: the hand-written matchers of the two patterns that byte-level vocabularies use, and
-   of digits.
+/* split.c: the matchers written by hand: the two patterns that byte-level vocabularies use, and
+   the classes of characters that others cut at.
 
    A pattern is an ordered choice, tried at one position after the other; since each of the two
    matches at every position, a matcher only has to say where the match that begins at `at` ends.
    What the alternatives do is spelled out beside the code. No match looks at a character more
    than twice before it is consumed, so that the whole is linear. */
 #include "tokenizer/split.h"
+#include "tokenizer/characters.h"
 #include "tokenizer/utf8.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 const char split_gpt2_pattern[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -38,56 +38,15 @@ static const unsigned char ascii_class[128] = {
 #undef S
 #undef R
 
-bool split_is_space(uint32_t point)
-{
-    if (point < 0x80)
-        return (point >= 9 && point <= 13) || point == 32;
-    return point == 0x85 || point == 0xA0 || point == 0x1680 ||
-           (point >= 0x2000 && point <= 0x200A) || point == 0x2028 || point == 0x2029 ||
-           point == 0x202F || point == 0x205F || point == 0x3000;
-}
-
-/* Alphabetic, mark, decimal digit, connector: Unicode's UTS 18, annex C. */
-bool split_is_word(uint32_t point)
-{
-    switch (utf8proc_category((utf8proc_int32_t)point)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-        return true;
-    default: /* circled and squared Latin letters are symbols, yet alphabetic; so are the joiners */
-        return (point >= 0x24B6 && point <= 0x24E9) || (point >= 0x1F130 && point <= 0x1F149) ||
-               (point >= 0x1F150 && point <= 0x1F169) || (point >= 0x1F170 && point <= 0x1F189) ||
-               point == 0x200C || point == 0x200D;
-    }
-}
-
 static int class_of(uint32_t point)
 {
     if (point < 0x80)
         return ascii_class[point];
-    switch (utf8proc_category((utf8proc_int32_t)point)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
+    if (is_letter(point))
         return LETTER;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
+    if (is_number(point))
         return NUMBER;
-    default:
-        return split_is_space(point) ? SPACE : OTHER;
-    }
+    return is_space(point) ? SPACE : OTHER;
 }
 
 typedef struct view {
@@ -231,63 +190,154 @@ static size_t llama3_end(view v, size_t at, int digits)
     return newline > at ? newline : blank_match_end(v, at, end);
 }
 
-/* ---- digits ---------------------------------------------------------------------------------- */
+/* ---- classes of characters ------------------------------------------------------------------- */
 
-static void next_number(view v, size_t at, bool single, size_t *begin, size_t *end)
+/* The next run of characters of the class, or the first one of it alone. */
+static bool next_of_class(view v, size_t at, bool belongs(uint32_t point), bool single,
+                          size_t *begin, size_t *end)
 {
     size_t length = 0;
-    while (at < v.size && class_at(v, at, &length) != NUMBER)
+    while (at < v.size && !belongs(utf8_decode(v.text + at, &length)))
         at += length;
-    *begin = at;
+    *begin = *end = at;
     if (at == v.size)
-        *end = at;
-    else
-        *end = single ? at + length : run_end(v, at, NUMBER);
+        return false;
+    do
+        *end += length;
+    while (!single && *end < v.size && belongs(utf8_decode(v.text + *end, &length)));
+    return true;
+}
+
+static bool is_sign(uint32_t point)
+{
+    return !is_word(point) && !is_space(point);
+}
+
+/* `\w+|[^\w\s]+` */
+static bool next_word(view v, size_t at, size_t *begin, size_t *end)
+{
+    size_t length = 0;
+    while (at < v.size && is_space(utf8_decode(v.text + at, &length)))
+        at += length;
+    if (at == v.size)
+        return false;
+    bool word = is_word(utf8_decode(v.text + at, &length));
+    return next_of_class(v, at, word ? is_word : is_sign, false, begin, end);
+}
+
+static bool next_character(view v, size_t at, const char *mark, size_t *begin, size_t *end)
+{
+    size_t length = strlen(mark);
+    while (at < v.size) {
+        const unsigned char *place = memchr(v.text + at, (unsigned char)mark[0], v.size - at);
+        if (!place)
+            return false;
+        at = (size_t)(place - v.text);
+        if (v.size - at >= length && !memcmp(place, mark, length)) {
+            *begin = at;
+            *end = at + length;
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
+static bool next_length(view v, size_t at, int64_t characters, size_t *begin, size_t *end)
+{
+    *begin = at;
+    for (size_t length; characters > 0 && at < v.size; characters--, at += length)
+        utf8_decode(v.text + at, &length);
+    *end = at;
+    return at > *begin;
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+bool split_rewrites(const split *self)
+{
+    return self->kind == SPLIT_PREFIX_SPACE || self->kind == SPLIT_BYTE_LEVEL ||
+           self->kind == SPLIT_METASPACE;
+}
+
+size_t split_match_end(const split *self, const char *text, size_t size, size_t at)
+{
+    view v = {(const unsigned char *)text, size};
+    return self->kind == SPLIT_GPT2 ? gpt2_end(v, at) : llama3_end(v, at, self->digits);
 }
 
 fr_status split_next(const split *self, split_scratch *scratch, const char *text, size_t size,
-                     size_t at, size_t *begin, size_t *end, fr_error *error)
+                     split_cursor *cursor, size_t *begin, size_t *end, bool *found, fr_error *error)
 {
     view v = {(const unsigned char *)text, size};
-    *begin = at;
+    size_t at = cursor->at;
     switch (self->kind) {
-    case SPLIT_GPT2:
-        *end = gpt2_end(v, at);
-        return FR_OK;
-    case SPLIT_LLAMA3:
-        *end = llama3_end(v, at, self->digits);
-        return FR_OK;
-    case SPLIT_DIGITS:
-        next_number(v, at, self->digits == 1, begin, end);
-        return FR_OK;
     case SPLIT_REGEX:
-        return split_regex_next(self->regex, scratch, text, size, at, begin, end, error);
+        return split_regex_find(self->regex, scratch, text, size, cursor, begin, end, found, error);
+    case SPLIT_GPT2:
+    case SPLIT_LLAMA3:
+        *begin = at;
+        *found = at < size;
+        *end = *found ? split_match_end(self, text, size, at) : at;
+        break;
+    case SPLIT_DIGITS:
+        *found = next_of_class(v, at, is_number, self->digits == 1, begin, end);
+        break;
+    case SPLIT_SPACES:
+        *found = next_of_class(v, at, is_space, false, begin, end);
+        break;
+    case SPLIT_PUNCTUATION:
+        *found = next_of_class(v, at, is_punctuation, true, begin, end);
+        break;
+    case SPLIT_CHARACTER:
+        *found = next_character(v, at, self->mark, begin, end);
+        break;
+    case SPLIT_WORDS:
+        *found = next_word(v, at, begin, end);
+        break;
+    case SPLIT_LENGTH:
+        *found = next_length(v, at, self->length, begin, end);
+        break;
     case SPLIT_PREFIX_SPACE:
+    case SPLIT_BYTE_LEVEL:
+    case SPLIT_METASPACE:
+        *found = false;
         break;
     }
-    *begin = *end = size;
+    if (*found)
+        cursor->at = cursor->last_end = *end;
     return FR_OK;
 }
 
 fr_status split_from_pattern(split *self, const char *pattern, size_t size, bool literal,
                              fr_error *error)
 {
+    static const struct known {
+        const char *pattern;
+        split_kind kind;
+        int digits;
+    } known[] = {{split_gpt2_pattern, SPLIT_GPT2, 0},
+                 {split_llama3_pattern, SPLIT_LLAMA3, 3},
+                 {split_qwen2_pattern, SPLIT_LLAMA3, 1}};
     *self = (split){.keep_matches = true, .keep_gaps = true};
-    if (!literal && size == strlen(split_gpt2_pattern) &&
-        !memcmp(pattern, split_gpt2_pattern, size)) {
-        self->kind = SPLIT_GPT2;
-        return FR_OK;
-    }
-    self->kind = SPLIT_LLAMA3;
-    if (!literal && size == strlen(split_llama3_pattern) &&
-        !memcmp(pattern, split_llama3_pattern, size)) {
-        self->digits = 3;
-        return FR_OK;
-    }
-    if (!literal && size == strlen(split_qwen2_pattern) &&
-        !memcmp(pattern, split_qwen2_pattern, size)) {
-        self->digits = 1;
-        return FR_OK;
-    }
+    for (size_t i = 0; !literal && i < sizeof known / sizeof *known; i++)
+        if (size == strlen(known[i].pattern) && !memcmp(pattern, known[i].pattern, size)) {
+            self->kind = known[i].kind;
+            self->digits = known[i].digits;
+            return FR_OK;
+        }
     return split_from_regex(self, pattern, size, literal, error);
+}
+
+fr_status split_from_regex(split *self, const char *pattern, size_t size, bool literal,
+                           fr_error *error)
+{
+    *self = (split){.kind = SPLIT_REGEX, .keep_matches = true, .keep_gaps = true};
+    return split_regex_create(&self->regex, pattern, size, literal, error);
+}
+
+void split_free(split *self)
+{
+    split_regex_free(self->regex);
+    self->regex = NULL;
 }

@@ -55,33 +55,57 @@ fr_status fr_ids_reserve(fr_ids *ids, size_t more, fr_error *error)
 
 /* ---- decoding -------------------------------------------------------------------------------- */
 
+static bool is_known(const fr_tokenizer *t, int32_t id)
+{
+    return id >= 0 && (size_t)id < t->tokens.count && t->traits[id] & TOKEN_KNOWN;
+}
+
 const char *fr_tokenizer_bytes(const fr_tokenizer *tokenizer, int32_t id, size_t *size)
 {
-    const vocabulary *tokens = &tokenizer->tokens;
-    if (id < 0 || (size_t)id >= tokens->count)
+    const vocabulary *tokens =
+        tokenizer->decodes_bytes ? &tokenizer->model.tokens : &tokenizer->tokens;
+    if (!is_known(tokenizer, id))
         return NULL;
     *size = tokens->start[id + 1] - tokens->start[id];
     return tokens->bytes + tokens->start[id];
 }
 
+/* The tokens as a list of texts, in `list`, or one behind the other in its text. */
+static fr_status list_tokens(const fr_tokenizer *t, const int32_t *ids, size_t count,
+                             bool skip_special, text_list *list, fr_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t size;
+        const char *bytes = fr_tokenizer_bytes(t, ids[i], &size);
+        if (!bytes)
+            return fr_fail(
+                error, FR_BAD_INPUT, "token %zu has id %d; the vocabulary has ids 0 to %zu%s", i,
+                (int)ids[i], t->tokens.count - 1,
+                ids[i] >= 0 && (size_t)ids[i] < t->tokens.count ? ", without this one" : "");
+        if (skip_special && t->traits[ids[i]] & TOKEN_SPECIAL)
+            continue;
+        if (!t->decoder_count && text_list_count(list))
+            fr_buffer_text(&list->text, " ");
+        fr_buffer_append(&list->text, bytes, size);
+        if (!t->decodes_bytes)
+            text_list_close(list);
+    }
+    return FR_OK;
+}
+
 fr_status fr_tokenizer_decode(const fr_tokenizer *tokenizer, const int32_t *ids, size_t count,
                               bool skip_special, fr_buffer *text, fr_error *error)
 {
-    size_t before = text->size;
-    for (size_t i = 0; i < count; i++) {
-        size_t size;
-        const char *bytes = fr_tokenizer_bytes(tokenizer, ids[i], &size);
-        if (!bytes) {
-            text->size = before;
-            return fr_fail(error, FR_BAD_INPUT,
-                           "token %zu has id %d; the vocabulary has ids 0 to %zu", i, (int)ids[i],
-                           tokenizer->tokens.count - 1);
-        }
-        if (!skip_special || !tokenizer->special[ids[i]])
-            fr_buffer_append(text, bytes, size);
-    }
-    return text->failed ? fr_fail(error, FR_NO_MEMORY, "no memory to decode %zu tokens", count)
-                        : FR_OK;
+    text_list list = {0};
+    fr_status status = list_tokens(tokenizer, ids, count, skip_special, &list, error);
+    if (status == FR_OK && !tokenizer->decodes_bytes && text_list_count(&list))
+        status = decode_texts(tokenizer->decoders, tokenizer->decoder_count, &list, error);
+    if (status == FR_OK)
+        fr_buffer_append(text, list.text.data ? list.text.data : "", list.text.size);
+    if (status == FR_OK && (list.text.failed || list.ends.failed || text->failed))
+        status = fr_fail(error, FR_NO_MEMORY, "no memory to decode %zu tokens", count);
+    text_list_free(&list);
+    return status;
 }
 
 /* ---- questions ------------------------------------------------------------------------------- */
@@ -106,27 +130,34 @@ int32_t fr_tokenizer_end_of_text(const fr_tokenizer *tokenizer)
 
 bool fr_tokenizer_is_special(const fr_tokenizer *tokenizer, int32_t id)
 {
-    return id >= 0 && (size_t)id < tokenizer->tokens.count && tokenizer->special[id];
+    return is_known(tokenizer, id) && tokenizer->traits[id] & TOKEN_SPECIAL;
 }
 
 void fr_tokenizer_free(fr_tokenizer *tokenizer)
 {
     if (!tokenizer)
         return;
-    for (size_t i = 0; i < tokenizer->added_count; i++)
+    for (size_t i = 0; i < tokenizer->added_count; i++) {
         fr_free(tokenizer->added[i].content);
+        fr_free(tokenizer->added[i].pattern);
+    }
+    for (size_t i = 0; i < tokenizer->normalizer_count; i++)
+        normalizer_free(&tokenizer->normalizers[i]);
+    for (size_t i = 0; i < tokenizer->decoder_count; i++)
+        decoder_free(&tokenizer->decoders[i]);
     for (size_t i = 0; i < tokenizer->split_count; i++)
         split_free(&tokenizer->splits[i]);
     added_set_free(&tokenizer->raw_added);
     added_set_free(&tokenizer->normalized_added);
-    bpe_free(&tokenizer->model);
+    model_free(&tokenizer->model);
+    post_free(&tokenizer->post);
     encoder_pool_destroy(tokenizer->pool);
     fr_free(tokenizer->added);
-    fr_free(tokenizer->special);
+    fr_free(tokenizer->normalizers);
+    fr_free(tokenizer->decoders);
+    fr_free(tokenizer->traits);
     fr_free(tokenizer->tokens.bytes);
     fr_free(tokenizer->tokens.start);
-    fr_free(tokenizer->prefix);
-    fr_free(tokenizer->suffix);
     fr_free(tokenizer->json);
     fr_free(tokenizer->config);
     companions_free(tokenizer->companions);
