@@ -211,6 +211,7 @@ struct fr_model {
     int64_t
         reread; /* a text longer than this is read otherwise from its beginning on: a cache that holds so many
                               tokens of it is to be filled anew before the next; 0: never */
+    int64_t image[3]; /* channels, height and width of the images that it sees; 0: none */
     int64_t max_positions; /* the context the model was made for; GPT-2 cannot read beyond it */
     fr_model_head head;
     /* Language models: logits = cap(features W^T + bias), where cap(x) = c tanh(x / c). */

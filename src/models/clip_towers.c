@@ -141,6 +141,8 @@ fr_status clip_vision_build(clip_vision *tower, fr_model *model, const clip_visi
     if (!side)
         return fr_fail(error, FR_BAD_INPUT, "vision_config: patch_size is greater than image_size");
     p->height = p->width = c->image_size;
+    model->image[0] = c->num_channels;
+    model->image[1] = model->image[2] = c->image_size;
     FR_TRY(add(&p->tokens[0], model, "vision_model.embeddings.class_embedding", 1, &width,
                kernel_axes, s->initializer_factor / sqrt((double)width), error));
     FR_TRY(add(&p->weight, model, "vision_model.embeddings.patch_embedding.weight", 4, kernel,

@@ -191,6 +191,7 @@ static fr_status build_embeddings(fr_model *model, fr_patch_layer *layer, fr_err
                error));
     layer->height = image[0];
     layer->width = image[1];
+    memcpy(model->image, (int64_t[]){c->num_channels, image[0], image[1]}, sizeof model->image);
     model->max_positions = special + count;
     return FR_OK;
 }
