@@ -4,6 +4,7 @@
 
    x (B, T, C); per layer  h = x + norm(attention(norm(x))),  y = h + norm(feed_forward(norm(h))). */
 #include "models/decoder.h"
+#include "models/gguf.h"
 
 #include <math.h>
 #include <string.h>
@@ -307,4 +308,5 @@ const fr_model_kind fr_model_gemma2 = {
     .destroy = fr_decoder_destroy,
     .prefix = "model.",
     .tied = tied,
+    .gguf = fr_gguf_gemma2,
 };

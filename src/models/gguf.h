@@ -54,9 +54,13 @@ typedef struct fr_gguf_arch {
     fr_status (*read)(const struct fr_gguf_arch *arch, const fr_gguf *file, json_t *config,
                       fr_error *error);
     const char *const *ignored; /* tensors that `read` takes, NULL-terminated; NULL: none */
+    bool needs_output; /* llama.cpp wants the output matrix also where it is the embedding */
 } fr_gguf_arch;
 
-extern const fr_gguf_arch *const fr_gguf_gpt2[], *const fr_gguf_llama[]; /* NULL-terminated */
+/* NULL-terminated. */
+extern const fr_gguf_arch *const fr_gguf_gpt2[],
+    *const fr_gguf_llama[], *const fr_gguf_gptneox[], *const fr_gguf_phi3[],
+                                                          *const fr_gguf_gemma2[];
 
 /* ---- for the tables' functions ---- */
 
@@ -68,8 +72,16 @@ fr_status fr_gguf_refuse(const json_t *config, const char *field, fr_error *erro
 /* Fails unless the string field is one of the NULL-terminated list. */
 fr_status fr_gguf_expect(const json_t *config, const char *field, const char *const *known,
                          fr_error *error);
+/* Fails unless the number field is `wanted`: "llama.cpp always takes ...". */
+fr_status fr_gguf_expect_number(const json_t *config, const char *field, double wanted,
+                                fr_error *error);
 /* A number that was f32, as the shortest decimal that gives it: 1e-5, not 9.99999974e-06. */
 json_t *fr_gguf_json_real(double number);
+/* A vector that is no parameter. */
+fr_status fr_gguf_put_floats(fr_gguf_draft *draft, const char *name, const float *floats,
+                             int64_t count, fr_error *error);
+/* The object of config.json that scales rotary positions, and its type; NULL: there is none, or "default". */
+const json_t *fr_gguf_rope(const json_t *config, const char **type);
 /* Scaling of rotary positions, from and to config.json's rope_scaling (or rope_parameters). D: rotated width of a head. */
 fr_status fr_gguf_write_rope(const fr_gguf_arch *arch, const json_t *config, int64_t rotated,
                              fr_gguf_draft *draft, fr_error *error);

@@ -151,6 +151,11 @@ static fr_status put_tensors(const fr_model *model, const fr_gguf_arch *arch, fr
         if (place.expert <= 0) /* the first expert brings the others */
             FR_TRY(put(model, arch, &place, parameter, dtype, draft, error));
     }
+    fr_gguf_place output = {"output.weight", -1,
+                            &(fr_gguf_name){"output", "", FR_GGUF_SAME, 0, false}};
+    bool tied = model->output->axes[0] == FR_AXIS_VOCAB && model->output == model->parameters[0];
+    if (tied && arch->needs_output)
+        return put(model, arch, &output, model->output, dtype, draft, error);
     return FR_OK;
 }
 

@@ -49,6 +49,16 @@ json_t *fr_gguf_json_real(double number)
     return json_real(number);
 }
 
+fr_status fr_gguf_expect_number(const json_t *config, const char *field, double wanted,
+                                fr_error *error)
+{
+    double found = json_number_value(json_object_get(config, field));
+    if (found == wanted)
+        return FR_OK;
+    return fr_fail(error, FR_UNSUPPORTED, "%s is %g, but llama.cpp always takes %g", field, found,
+                   wanted);
+}
+
 /* ---- Llama 3's rule ---- */
 
 enum { MOST_PAIRS = 8192 };
@@ -71,32 +81,42 @@ static double slowing(const llama3 *rule, int64_t pair, int64_t rotated)
     return 1 / ((1 - smooth) / rule->factor + smooth);
 }
 
-static fr_status give_factors(const void *context, int64_t first, int64_t count, float *out,
-                              fr_error *error)
+static fr_status give_floats(const void *context, int64_t first, int64_t count, float *out,
+                             fr_error *error)
 {
     (void)error;
     (void)first; /* one row */
     (void)count;
-    const int64_t *head = context; /* the number of pairs, then their factors */
+    const int64_t *head = context; /* how many there are, then they */
     memcpy(out, head + 1, (size_t)head[0] * sizeof *out);
+    return FR_OK;
+}
+
+fr_status fr_gguf_put_floats(fr_gguf_draft *draft, const char *name, const float *floats,
+                             int64_t count, fr_error *error)
+{
+    size_t bytes = (size_t)count * sizeof *floats, size = sizeof(int64_t) + bytes;
+    int64_t *context = fr_alloc(size, FR_MEMORY_OTHER);
+    if (!context)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for %s", name);
+    context[0] = count;
+    memcpy(context + 1, floats, bytes);
+    fr_gguf_put_tensor(draft, name, FR_F32, 1, &count, give_floats, context, size);
+    fr_free(context);
     return FR_OK;
 }
 
 static fr_status write_factors(const llama3 *rule, int64_t rotated, fr_gguf_draft *draft,
                                fr_error *error)
 {
+    float factors[MOST_PAIRS];
     int64_t pairs = rotated / 2;
-    size_t size = sizeof(int64_t) + (size_t)pairs * sizeof(float);
-    int64_t *context = fr_alloc(size, FR_MEMORY_OTHER);
-    if (!context)
-        return fr_fail(error, FR_NO_MEMORY, "no memory for %s", factors_name);
-    context[0] = pairs;
-    float *factors = (float *)(context + 1);
+    if (pairs > MOST_PAIRS)
+        return fr_fail(error, FR_UNSUPPORTED, "%lld rotary pairs; at most %d are written",
+                       (long long)pairs, MOST_PAIRS);
     for (int64_t i = 0; i < pairs; i++)
         factors[i] = (float)slowing(rule, i, rotated);
-    fr_gguf_put_tensor(draft, factors_name, FR_F32, 1, &pairs, give_factors, context, size);
-    fr_free(context);
-    return FR_OK;
+    return fr_gguf_put_floats(draft, factors_name, factors, pairs, error);
 }
 
 /* The waves per context at which slowing begins and ends, from two pairs between. What was known before stays where there are
@@ -147,7 +167,7 @@ static fr_status read_factors(const fr_gguf *file, llama3 *rule, int64_t rotated
 /* ---- config.json's object ---- */
 
 /* The object that says how positions are scaled, and its type; NULL: none, or "default". */
-static const json_t *rope_of(const json_t *config, const char **type)
+const json_t *fr_gguf_rope(const json_t *config, const char **type)
 {
     const json_t *rope = json_object_get(config, "rope_scaling");
     if (!json_is_object(rope))
@@ -215,7 +235,7 @@ fr_status fr_gguf_write_rope(const fr_gguf_arch *arch, const json_t *config, int
 {
     const char *type;
     char text[FR_GGUF_KEY];
-    const json_t *rope = rope_of(config, &type);
+    const json_t *rope = fr_gguf_rope(config, &type);
     if (!rope)
         return FR_OK;
     bool linear = strcmp(type, "linear") == 0, yarn = strcmp(type, "yarn") == 0;

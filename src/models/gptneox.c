@@ -4,6 +4,7 @@
    x (B, T, C); per layer  y = x + attention(norm(x)) + feed_forward(norm'(x)), or one after the other when
    use_parallel_residual is off. The fused matrix of a layer's queries, keys and values holds them head by head: (H, 3, D). */
 #include "models/decoder.h"
+#include "models/gguf.h"
 
 #include <string.h>
 
@@ -242,4 +243,5 @@ const fr_model_kind fr_model_gptneox = {
     .ignores_tensor = ignores_tensor,
     .tied = tied,
     .head_prefixes = head_prefixes,
+    .gguf = fr_gguf_gptneox,
 };

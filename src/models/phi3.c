@@ -3,6 +3,7 @@
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
 #include "models/decoder.h"
+#include "models/gguf.h"
 
 /* ---- configuration ---- */
 
@@ -254,4 +255,5 @@ const fr_model_kind fr_model_phi3 = {
     .destroy = fr_decoder_destroy,
     .prefix = "model.",
     .tied = tied,
+    .gguf = fr_gguf_phi3,
 };
