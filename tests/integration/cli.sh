@@ -94,17 +94,18 @@ works '"point": "model"' list model --json
 names=$("$frugal" list --json | sed -n 's/^ *"name": "\(.*\)",*$/\1/p' | sort -u)
 [ "$(echo "$names" | wc -l)" -ge 40 ] || complain "frugal list --json has only these names: $names"
 points=$("$frugal" list --json | sed -n 's/^ *"point": "\(.*\)",*$/\1/p' | sort -u)
-for name in $names $points; do
+while IFS= read -r name; do
     works "$name" help "$name"
-done
+done <<<"$names
+$points"
 for point in $points; do
     works "$point: " list "$point"
 done
 # Every option of every name can be asked for.
 options=$("$frugal" help --json | sed -n 's/^ *"name": "\(.*\)",*$/\1/p' | sort -u)
-for option in $options; do
+while IFS= read -r option; do
     works "" help "$option"
-done
+done <<<"$options"
 
 # ---- operands, words and files ----
 refused 2 "no/such/recipe.yaml: No such file or directory" train no/such/recipe.yaml --out "$folder/run"
