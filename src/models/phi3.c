@@ -90,6 +90,8 @@ static const fr_config_default absent[] = {{"max_position_embeddings", "4096"},
 static const char *const required[] = {"vocab_size",          "hidden_size",
                                        "intermediate_size",   "num_hidden_layers",
                                        "num_attention_heads", NULL};
+/* Published folders say that they have none. */
+static const char *const biases[] = {"attention_bias", "mlp_bias", "lm_head_bias"};
 static const char *const original_name = "original_max_position_embeddings";
 enum { USUAL_ORIGINAL = 4096 };
 
@@ -105,9 +107,10 @@ static fr_status read_config(void *config, const json_t *json, const char *path,
     if (!json_object_get(
             json, original_name)) /* transformers has a default, whatever rope_scaling says */
         c->rope.original_context = USUAL_ORIGINAL;
-    if (json_is_true(json_object_get(json, "attention_bias")))
-        return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
-                          "field 'attention_bias' is true, and phi3 has no biases");
+    for (int i = 0; i < 3; i++)
+        if (json_is_true(json_object_get(json, biases[i])))
+            return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
+                              "field '%s' is true, and phi3 has no biases", biases[i]);
     return FR_OK;
 }
 
@@ -233,9 +236,12 @@ static const fr_model_class classes[] = {
     {0}};
 static const char *const model_types[] = {"phi3", NULL};
 static const fr_tied_name tied[] = {{"lm_head.weight", "model.embed_tokens.weight"}, {0}};
-static const char *const extra_fields[] = {FR_ROPE_FIELDS, "attention_bias", NULL};
-/* auto_map names the code that came with the first published folders; transformers has the model itself since. */
-static const char *const ignored_fields[] = {"auto_map", NULL};
+static const char *const extra_fields[] = {FR_ROPE_FIELDS, "attention_bias", "mlp_bias",
+                                           "lm_head_bias", NULL};
+/* auto_map names the code that came with the first published folders, which read the two others; transformers has the
+   model itself since. */
+static const char *const ignored_fields[] = {"auto_map", "full_attn_mod", "interpolate_factor",
+                                             NULL};
 
 const fr_model_kind fr_model_phi3 = {
     .base = {"phi3",

@@ -101,7 +101,8 @@ fr_status fr_rope_object_read(fr_rope_options *rope, const json_t *object, const
         return fr_error_prefix(error, "%s", field);
     json_object_foreach((json_t *)object, key, value)
     {
-        if (json_is_null(value) || strcmp(key, "rope_type") == 0 || strcmp(key, "type") == 0)
+        if (json_is_null(value) || strcmp(key, "rope_type") == 0 || strcmp(key, "type") == 0 ||
+            strcmp(key, "finetuned") == 0) /* a note in YaRN's own folders */
             continue;
         if (!is_key(key))
             return fr_fail_at(error, FR_UNSUPPORTED, path, 0, "%s: '%.64s' is not supported", field,
