@@ -45,7 +45,8 @@ static void check_json(files *f, const char *path)
         verify_report_error(f->v, "json", &error);
         return;
     }
-    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
+    json_t *json = json_loadb(
+        text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &where);
     fr_free(text);
     if (!json) {
         f->json_problems++;

@@ -14,6 +14,7 @@ static const char tokenizer_name[] = "tokenizer.json", config_name[] = "tokenize
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* tokenizer.json may hold the character NUL in its vocabulary. */
 static fr_status parse(const char *text, size_t size, const char *name, json_t **root,
                        fr_error *error)
 {
@@ -54,7 +55,7 @@ static fr_status read_end_of_text(const fr_tokenizer *t, const char *config, int
                                   fr_error *error)
 {
     json_t *root;
-    FR_TRY(parse(config, strlen(config), config_name, &root, error));
+    FR_TRY(fr_json_parse(&root, config, strlen(config), config_name, error));
     const json_t *token = json_object_get(root, "eos_token");
     if (json_is_object(token))
         token = json_object_get(token, "content");
@@ -250,7 +251,7 @@ static fr_status config_text(const fr_tokenizer *t, int64_t max_length, char **t
 {
     json_t *root = NULL;
     if (t->config)
-        FR_TRY(parse(t->config, strlen(t->config), config_name, &root, error));
+        FR_TRY(fr_json_parse(&root, t->config, strlen(t->config), config_name, error));
     else
         root = new_config(t);
     const json_t *limit = json_object_get(root, "model_max_length");

@@ -4,6 +4,7 @@
    say is put into the configuration in today's form, so that there is one place to look and
    nothing is lost when the tokenizer is saved. */
 #include "tokenizer/settings.h"
+#include "frugal/formats.h"
 #include "tokenizer/json_reader.h"
 
 #include <string.h>
@@ -22,22 +23,10 @@ static fr_status no_memory(fr_error *error)
 static fr_status read_object(const char *folder, const char *name, json_t **root, fr_error *error)
 {
     *root = NULL;
-    char *path = fr_path_join(folder, name), *text = NULL;
-    size_t size;
-    json_error_t wrong;
+    char *path = fr_path_join(folder, name);
     fr_status status = path ? FR_OK : no_memory(error);
-    if (status == FR_OK && fr_path_exists(path)) {
-        status = fr_file_read(path, 0, &text, &size, error);
-        if (status == FR_OK && !(*root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &wrong)))
-            status = fr_fail_at(error, FR_BAD_INPUT, path, wrong.line, "not JSON: %s", wrong.text);
-        if (*root && !json_is_object(*root)) {
-            status = fr_fail_at(error, FR_BAD_INPUT, path, 0, "%s found, an object expected",
-                                json_kind_name(*root));
-            json_decref(*root);
-            *root = NULL;
-        }
-    }
-    fr_free(text);
+    if (status == FR_OK && fr_path_exists(path))
+        status = fr_json_load(root, path, error);
     fr_free(path);
     return status;
 }
