@@ -235,9 +235,9 @@ static fr_status prepare(encoding_work *w)
     e->value_width = e->scored ? 1 : e->encoding.model->head.labels;
     if (has_numbers(e))
         e->values = fr_alloc_array(count * (size_t)e->value_width, sizeof(float), FR_MEMORY_DATA);
-    else
+    if (has_classes(e))
         e->classes = fr_alloc_array(count, sizeof(int32_t), FR_MEMORY_DATA);
-    if (!e->values && !e->classes)
+    if ((has_numbers(e) && !e->values) || (has_classes(e) && !e->classes))
         return no_memory(w);
     if (e->form != FR_EXAMPLES_IMAGES && !e->encoding.tokenizer)
         return fr_fail(w->error, FR_BAD_INPUT,

@@ -46,6 +46,14 @@ static double time_done(const fr_trainer *trainer, double seconds)
     return seconds + trainer->own->step_seconds;
 }
 
+/* Epochs of the data that the current phase reads. */
+static limit epochs_limit(const fr_trainer *trainer)
+{
+    double epoch = (double)trainer->own->source->per_epoch;
+    return (limit){"epochs", (double)trainer->position.loader_number / epoch,
+                   trainer->options.epochs, (double)trainer->own->micro_count / epoch};
+}
+
 static void phase_limits(const fr_trainer *trainer, limit limits[LIMITS])
 {
     const fr_phase_options *o = fr_trainer_phase(trainer);
@@ -56,15 +64,8 @@ static void phase_limits(const fr_trainer *trainer, limit limits[LIMITS])
     limits[SECONDS] = (limit){"seconds", at->phase_seconds, time_limit(trainer, o->seconds),
                               trainer->own->step_seconds};
     limits[3] = (limit){"flops", at->phase_flops, o->flops, at->step_flops};
-    limits[4] = (limit){.name = "epochs"};
-}
-
-/* Epochs of the data that the current phase reads. */
-static limit epochs_limit(const fr_trainer *trainer)
-{
-    double epoch = (double)trainer->own->source->per_epoch;
-    return (limit){"epochs", (double)trainer->position.loader_number / epoch,
-                   trainer->options.epochs, (double)trainer->own->micro_count / epoch};
+    /* A recipe without phases is a phase that ends as the run does. */
+    limits[4] = trainer->own->recipe.has_phases ? (limit){.name = "epochs"} : epochs_limit(trainer);
 }
 
 /* The stop rule in `train`, over all phases. */

@@ -16,7 +16,7 @@ static const fr_option source_options[] = {
     {"new_head", FR_OPTION_BOOL, offsetof(fr_model_source, new_head), NULL, 0, 0, NULL,
      "Begin with a new head, although the folder has one of the same task."},
 };
-const fr_option_table fr_model_source_table = {"model.from", source_options,
+const fr_option_table fr_model_source_table = {"model", source_options,
                                                sizeof source_options / sizeof *source_options,
                                                sizeof(fr_model_source), NULL};
 
