@@ -127,11 +127,15 @@ added_match added_set_next(const added_set *set, const char *text, size_t size, 
         if (token->strip_left) {
             while (match.begin > taken && is_space(point_before(text, match.begin, &length)))
                 match.begin -= length;
+            if (match.begin < taken) /* the match before took blanks of this one */
+                match.begin = taken;
         }
         if (token->strip_right) {
             while (is_space(point_behind(text, size, match.end, &length)))
                 match.end += length;
         }
+        if (match.begin >= match.end)
+            continue;
         return match;
     }
     *from = size;

@@ -1,7 +1,8 @@
 /* characters.h: the classes of characters that the stages of a tokenizer ask for.
 
    All come from the general categories of the installed utf8proc, so that characters newer than
-   its tables may be classed otherwise than by the library that wrote a tokenizer.json. */
+   its tables may be classed otherwise than by the library that wrote a tokenizer.json. Punctuation
+   and controls are those of Unicode 8, which that library has not left. */
 #ifndef FRUGAL_TOKENIZER_CHARACTERS_H
 #define FRUGAL_TOKENIZER_CHARACTERS_H
 

@@ -70,12 +70,12 @@ typedef struct stretch {
     fr_buffer *pieces; /* NULL: nobody asks */
 } stretch;
 
-/* Note where a piece ends in the list of ids. */
-static fr_status note_piece(const stretch *s, bool added, fr_error *error)
+/* Note what became of a piece. */
+static fr_status note_piece(const stretch *s, piece_note note, fr_error *error)
 {
-    size_t entry = s->ids->count * 2 + added;
+    note.count = s->ids->count;
     if (s->pieces)
-        fr_buffer_append(s->pieces, &entry, sizeof entry);
+        fr_buffer_append(s->pieces, &note, sizeof note);
     return s->pieces && s->pieces->failed ? fr_fail(error, FR_NO_MEMORY, "no memory for pieces")
                                           : FR_OK;
 }
@@ -91,15 +91,16 @@ static fr_status emit_piece(const stretch *s, size_t begin, size_t end, fr_error
     const span *spans = (const span *)(const void *)scratch->spans.data;
     for (size_t i = before; places && i < ids->count; i++) {
         span in_piece = spans[i - before];
-        if (in_piece.begin == in_piece.end || in_piece.end > size) { /* of no text: as it is */
-            ids->begin[i] = s->text.base + begin + in_piece.begin;
-            ids->end[i] = s->text.base + begin + in_piece.end;
+        if (in_piece.begin == in_piece.end || in_piece.end > size) {
+            /* Bytes of a prefix or suffix that are in no text: the peer counts them from 0. */
+            ids->begin[i] = in_piece.begin;
+            ids->end[i] = in_piece.end;
             continue;
         }
         ids->begin[i] = passage_origin(&s->text, begin + in_piece.begin).begin;
         ids->end[i] = passage_origin(&s->text, begin + in_piece.end - 1).end;
     }
-    return note_piece(s, false, error);
+    return note_piece(s, (piece_note){.added = false}, error);
 }
 
 fr_status ids_add(fr_ids *ids, int32_t id, size_t begin, size_t end, fr_error *error)
@@ -121,7 +122,11 @@ static fr_status emit_added(const stretch *s, const added_match *match, fr_error
         end = s->text.origin[match->end - 1].end;
     }
     FR_TRY(ids_add(s->ids, match->token->id, begin, end, error));
-    return note_piece(s, true, error);
+    piece_note note = {.added = true};
+    if (s->pieces)
+        post_count_blanks(s->text.text + match->begin, match->end - match->begin, &note.leading,
+                          &note.trailing);
+    return note_piece(s, note, error);
 }
 
 /* ---- splits ---------------------------------------------------------------------------------- */
@@ -408,17 +413,21 @@ fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, s
 {
     size_t before = ids->count;
     const post_template *around = &tokenizer->post.single;
+    fr_buffer pieces = {0};
     fr_status status = ids_prepare(ids, flags & FR_ENCODE_OFFSETS, error);
+    bool trims = ids->begin && tokenizer->post.trim_count;
     for (size_t i = 0; status == FR_OK && i < around->count; i++) {
         size_t first = ids->count;
         if (around->parts[i].text >= 0) {
-            status = encode_one(tokenizer, text, size, flags, NULL, ids, error);
-            if (ids->begin)
-                post_trim(tokenizer, text, ids, first);
+            fr_buffer_clear(&pieces);
+            status = encode_one(tokenizer, text, size, flags, trims ? &pieces : NULL, ids, error);
+            if (trims)
+                post_trim(tokenizer, text, &pieces, ids, first);
         } else if (flags & FR_ENCODE_ADD_SPECIAL) {
             status = ids_add(ids, around->parts[i].id, 0, 0, error);
         }
     }
+    fr_buffer_free(&pieces);
     if (status != FR_OK)
         ids->count = before;
     return status;

@@ -45,26 +45,6 @@ static void cut(one_text *t, size_t length, bool left)
         t->end = t->begin + length;
 }
 
-/* The peer stops to tokenize with the piece that reaches the limit; only then does it look which
-   text is the longer. Added tokens count, but do not stop it. */
-static void cut_to_pieces(one_text *t, const fr_encode_options *options)
-{
-    const size_t *pieces = (const size_t *)(const void *)t->pieces.data;
-    size_t count = t->pieces.size / sizeof *pieces, most = (size_t)options->max_length;
-    for (size_t i = 0; !options->truncate_left && i < count; i++)
-        if (!(pieces[i] & 1) && pieces[i] / 2 >= most) {
-            t->end = pieces[i] / 2;
-            return;
-        }
-    for (size_t i = count; options->truncate_left && i-- > 0;) {
-        size_t begin = i ? pieces[i - 1] / 2 : 0;
-        if (!(pieces[i] & 1) && t->end - begin >= most) {
-            t->begin = begin;
-            return;
-        }
-    }
-}
-
 /* Both texts, until they fit together: first the longer one, then both to a half. */
 static void cut_longest(one_text *first, one_text *second, size_t most, bool left)
 {
@@ -179,15 +159,11 @@ static fr_status assemble(const post_template *around, const one_text texts[2], 
 }
 
 static fr_status encode_text(const fr_tokenizer *tokenizer, const char *text, size_t size,
-                             const fr_encode_options *options, bool limited, one_text *out,
-                             fr_error *error)
+                             int flags, one_text *out, fr_error *error)
 {
     FR_TRY(ids_prepare(&out->ids, true, error));
-    FR_TRY(encode_one(tokenizer, text, size, options->flags, limited ? &out->pieces : NULL,
-                      &out->ids, error));
+    FR_TRY(encode_one(tokenizer, text, size, flags, &out->pieces, &out->ids, error));
     out->end = out->ids.count;
-    if (limited)
-        cut_to_pieces(out, options);
     return FR_OK;
 }
 
@@ -205,14 +181,13 @@ fr_status fr_tokenizer_encode_pair(const fr_tokenizer *tokenizer, const char *te
     fr_status status = FR_OK;
     encoded->count = 0;
     for (int i = 0; i < count && status == FR_OK; i++) {
-        bool limited = options->max_length && (i || options->truncation != FR_TRUNCATE_ONLY_SECOND);
-        status = encode_text(tokenizer, sources[i], sizes[i], options, limited, &texts[i], error);
+        status = encode_text(tokenizer, sources[i], sizes[i], options->flags, &texts[i], error);
     }
     if (status == FR_OK && options->max_length)
         status = truncate(texts, pair, special ? post_template_added(around) : 0, options, error);
     for (int i = 0; i < count && status == FR_OK; i++) {
         texts[i].ids.count = texts[i].end;
-        post_trim(tokenizer, sources[i], &texts[i].ids, texts[i].begin);
+        post_trim(tokenizer, sources[i], &texts[i].pieces, &texts[i].ids, texts[i].begin);
     }
     if (status == FR_OK)
         status = assemble(around, texts, special, encoded, error);

@@ -58,8 +58,15 @@ struct fr_tokenizer {
     encoder_pool *pool;
 };
 
-/* Append the ids of one text without the post-processor's. `pieces` (NULL: not asked): of every
-   piece the number of ids when it was done, times 2, and 1 for an added token; as size_t. */
+/* What became of one piece, in the order of the text. */
+typedef struct piece_note {
+    size_t count;               /* of ids when it was done */
+    bool added;                 /* it is one added token, */
+    uint32_t leading, trailing; /* which took so many blanks */
+} piece_note;
+
+/* Append the ids of one text without the post-processor's. `pieces`: NULL, or gets a piece_note
+   for every piece. */
 fr_status encode_one(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags,
                      fr_buffer *pieces, fr_ids *ids, fr_error *error);
 /* Make room for offsets when they are asked for. */

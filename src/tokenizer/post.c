@@ -39,15 +39,6 @@ typedef struct spelled {
     bool bytes; /* a blank is the byte 0x20 and nothing else */
 } spelled;
 
-static spelled spell(const fr_tokenizer *t, const char *text, int32_t id, size_t begin, size_t end)
-{
-    const vocabulary *v = t->model.kind == MODEL_BYTES ? &t->model.tokens : &t->tokens;
-    if (t->traits[id] & TOKEN_ADDED) /* with the blanks that it took */
-        return (spelled){text + begin, end - begin, false};
-    return (spelled){v->bytes + v->start[id], v->start[id + 1] - v->start[id],
-                     t->model.kind == MODEL_BYTES};
-}
-
 static bool is_blank(const spelled *s, size_t at, size_t length)
 {
     enum { BYTE_LEVEL_SPACE = 0x120 };
@@ -82,6 +73,13 @@ static size_t trailing_blanks(const spelled *s)
     return count;
 }
 
+void post_count_blanks(const char *text, size_t size, uint32_t *leading, uint32_t *trailing)
+{
+    spelled s = {text, size, false};
+    *leading = (uint32_t)leading_blanks(&s);
+    *trailing = (uint32_t)trailing_blanks(&s);
+}
+
 /* `count` characters of the text further, at most to `limit`. */
 static size_t forward(const char *text, size_t at, size_t count, size_t limit)
 {
@@ -106,13 +104,30 @@ static size_t backward(const char *text, size_t at, size_t count)
     return count ? at : place;
 }
 
-static void trim(const fr_tokenizer *t, bool keeps_first, const char *text, fr_ids *ids,
-                 size_t first)
+/* The blanks of token `i`: those that an added token took, or of the token's own text; the peer's
+   unigram calls an unknown token by the text that it stands for. */
+static void blanks_of(const fr_tokenizer *t, const char *text, const fr_ids *ids, size_t i,
+                      const piece_note *note, size_t *leading, size_t *trailing)
 {
+    const vocabulary *v = t->model.kind == MODEL_BYTES ? &t->model.tokens : &t->tokens;
+    size_t start = v->start[ids->ids[i]];
+    spelled s = {v->bytes + start, v->start[ids->ids[i] + 1] - start, t->model.kind == MODEL_BYTES};
+    if (t->model.kind == MODEL_UNIGRAM && ids->ids[i] == t->model.unknown)
+        s = (spelled){text + ids->begin[i], ids->end[i] - ids->begin[i], false};
+    *leading = note && note->added ? note->leading : leading_blanks(&s);
+    *trailing = note && note->added ? note->trailing : trailing_blanks(&s);
+}
+
+static void trim(const fr_tokenizer *t, bool keeps_first, const char *text, const fr_buffer *pieces,
+                 fr_ids *ids, size_t first)
+{
+    const piece_note *note = (const piece_note *)(const void *)pieces->data;
+    const piece_note *last = note + pieces->size / sizeof *note;
     for (size_t i = first; i < ids->count; i++) {
-        size_t *begin = &ids->begin[i], *end = &ids->end[i];
-        spelled token = spell(t, text, ids->ids[i], *begin, *end);
-        size_t leading = leading_blanks(&token), trailing = trailing_blanks(&token);
+        size_t *begin = &ids->begin[i], *end = &ids->end[i], leading, trailing;
+        while (note < last && note->count <= i)
+            note++;
+        blanks_of(t, text, ids, i, note < last ? note : NULL, &leading, &trailing);
         bool own = (i == first || *begin == 0) && keeps_first && leading == 1;
         if (leading && !own)
             *begin = forward(text, *begin, leading, *end);
@@ -123,8 +138,9 @@ static void trim(const fr_tokenizer *t, bool keeps_first, const char *text, fr_i
     }
 }
 
-void post_trim(const fr_tokenizer *tokenizer, const char *text, fr_ids *ids, size_t first)
+void post_trim(const fr_tokenizer *tokenizer, const char *text, const fr_buffer *pieces,
+               fr_ids *ids, size_t first)
 {
-    for (size_t i = 0; i < tokenizer->post.trim_count; i++)
-        trim(tokenizer, tokenizer->post.trims[i], text, ids, first);
+    for (size_t i = 0; i < tokenizer->post.trim_count && pieces->data; i++)
+        trim(tokenizer, tokenizer->post.trims[i], text, pieces, ids, first);
 }

@@ -28,7 +28,10 @@ fr_status post_template_add(post_template *self, post_part part, fr_error *error
 /* Tokens that the template adds. */
 size_t post_template_added(const post_template *self);
 
-/* Trim the offsets of ids[first .. count) of one text. */
-void post_trim(const fr_tokenizer *tokenizer, const char *text, fr_ids *ids, size_t first);
+/* Blanks at the ends of a text, in characters. */
+void post_count_blanks(const char *text, size_t size, uint32_t *leading, uint32_t *trailing);
+/* Trim the offsets of ids[first .. count) of one text, whose notes `pieces` holds. */
+void post_trim(const fr_tokenizer *tokenizer, const char *text, const fr_buffer *pieces,
+               fr_ids *ids, size_t first);
 
 #endif
