@@ -61,7 +61,8 @@ fr_parameter *fr_model_add_parameter(fr_model *model, const char *name, int rank
         return no_memory(error, name);
     }
     parameter->value->requires_grad = true;
-    memcpy(parameter->axes, axes, (size_t)rank * sizeof *axes);
+    if (rank) /* a single number has no axes */
+        memcpy(parameter->axes, axes, (size_t)rank * sizeof *axes);
     parameter->matrix = matrix;
     parameter->init_std = init_std;
     model->parameters[model->parameter_count++] = parameter;
