@@ -57,7 +57,8 @@ static fr_status translate_escape(const char *pattern, size_t size, size_t *at, 
     }
     bool letter_or_digit = (letter >= '0' && letter <= '9') || (letter >= 'A' && letter <= 'Z') ||
                            (letter >= 'a' && letter <= 'z');
-    if (letter == 0 || (letter_or_digit && !strchr("dDpPrntfvx", letter))) {
+    bool end_of_text = (letter == 'A' || letter == 'z') && !in_class; /* the same in both */
+    if (letter == 0 || (letter_or_digit && !end_of_text && !strchr("dDpPrntfvx", letter))) {
         char name[] = {'\\', letter, 0};
         return refuse(error, pattern, size, start, name);
     }
