@@ -188,14 +188,14 @@ static fr_status read_ranks(ranks *all, const read_input *input, fr_error *error
 /* ---- tokens ---------------------------------------------------------------------------------- */
 
 /* How the token of an id is called that the file does not have. */
-static void name_missing(const encoding *which, const json_t *decoder, long long id, char *text,
+static void name_missing(const encoding *which, const json_t *entries, long long id, char *text,
                          size_t room)
 {
     char key[24];
     snprintf(key, sizeof key, "%lld", id);
     const char *content =
-        json_string_value(json_object_get(json_object_get(decoder, key), "content"));
-    for (const special *s = which->specials; !content && !decoder && s->text; s++) {
+        json_string_value(json_object_get(json_object_get(entries, key), "content"));
+    for (const special *s = which->specials; !content && !entries && s->text; s++) {
         if (s->count && id >= s->id && id < s->id + s->count) {
             const char *mark = strstr(s->text, "%d");
             snprintf(text, room, "%.*s%lld%s", (int)(mark - s->text), s->text,
@@ -212,17 +212,17 @@ static void name_missing(const encoding *which, const json_t *decoder, long long
 }
 
 /* One past the last id that the configuration or the encoding has a special token for. */
-static long long special_end(const encoding *which, json_t *decoder)
+static long long special_end(const encoding *which, json_t *entries)
 {
     long long end = 0;
     const char *key;
     json_t *value;
-    json_object_foreach(decoder, key, value)
+    json_object_foreach(entries, key, value)
     {
         long long id = strtoll(key, NULL, 10);
         end = id >= end ? id + 1 : end;
     }
-    for (const special *s = which->specials; !decoder && s->text; s++)
+    for (const special *s = which->specials; !entries && s->text; s++)
         end = s->id + (s->count ? s->count : 1);
     return end;
 }
@@ -301,8 +301,8 @@ static fr_status write_model(blueprint *out, const ranks *all, const read_input 
 static fr_status add_specials(blueprint *out, const ranks *all, const read_input *input,
                               const encoding *which, fr_error *error)
 {
-    json_t *decoder = json_object_get(input->settings->root, "added_tokens_decoder");
-    long long end = special_end(which, decoder), last = all->list[all->count - 1].rank;
+    json_t *entries = json_object_get(input->settings->root, "added_tokens_decoder");
+    long long end = special_end(which, entries), last = all->list[all->count - 1].rank;
     size_t entry = 0;
     if (end > last + 1 + MOST_HOLES)
         return fr_fail_at(error, FR_BAD_INPUT, input->path, 0,
@@ -313,7 +313,7 @@ static fr_status add_specials(blueprint *out, const ranks *all, const read_input
         if (entry < all->count && all->list[entry].rank == id)
             continue;
         char text[256];
-        name_missing(which, decoder, id, text, sizeof text);
+        name_missing(which, entries, id, text, sizeof text);
         blueprint_add(out, &(blueprint_added){.content = text, .special = true});
     }
     return FR_OK;

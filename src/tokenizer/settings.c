@@ -33,7 +33,7 @@ static fr_status read_object(const char *folder, const char *name, json_t **root
 
 /* ---- the class ------------------------------------------------------------------------------- */
 
-/* Tokenizers of model types, where a folder does not say which it has. */
+/* Tokenizers of model types, as transformers takes them where a folder does not say which it has. */
 static const char *const class_of_model[][2] = {{"bart", "RobertaTokenizer"},
                                                 {"bert", "BertTokenizer"},
                                                 {"clip", "CLIPTokenizer"},
@@ -42,13 +42,13 @@ static const char *const class_of_model[][2] = {{"bart", "RobertaTokenizer"},
                                                 {"gemma", "GemmaTokenizer"},
                                                 {"gemma2", "GemmaTokenizer"},
                                                 {"gpt2", "GPT2Tokenizer"},
-                                                {"llama", "LlamaTokenizer"},
+                                                {"llama", "TokenizersBackend"},
                                                 {"longformer", "RobertaTokenizer"},
                                                 {"mbart", "MBartTokenizer"},
-                                                {"mistral", "LlamaTokenizer"},
-                                                {"mixtral", "LlamaTokenizer"},
+                                                {"mistral", "TokenizersBackend"},
+                                                {"mixtral", "TokenizersBackend"},
                                                 {"mpnet", "MPNetTokenizer"},
-                                                {"phi3", "LlamaTokenizer"},
+                                                {"phi3", "TokenizersBackend"},
                                                 {"qwen2", "Qwen2Tokenizer"},
                                                 {"qwen3", "Qwen2Tokenizer"},
                                                 {"qwen3_moe", "Qwen2Tokenizer"},
@@ -60,15 +60,15 @@ static fr_status read_class(settings *s, const char *folder, fr_error *error)
 {
     const char *name;
     FR_TRY(settings_string(s, "tokenizer_class", &name, error));
-    json_t *model = NULL;
+    json_t *config = NULL;
     if (!name) {
-        FR_TRY(read_object(folder, "config.json", &model, error));
-        const char *type = json_string_value(json_object_get(model, "model_type"));
+        FR_TRY(read_object(folder, "config.json", &config, error));
+        const char *type = json_string_value(json_object_get(config, "model_type"));
         for (size_t i = 0; type && i < sizeof class_of_model / sizeof *class_of_model; i++)
             if (strcmp(type, class_of_model[i][0]) == 0)
                 name = class_of_model[i][1];
     }
-    json_decref(model);
+    json_decref(config);
     size_t length = name ? strlen(name) : 0;
     if (length >= sizeof s->class_name)
         return fr_fail_at(error, FR_UNSUPPORTED, config_name, 0,
@@ -96,24 +96,24 @@ static bool is_special(const settings *s, const char *token)
 /* {"token": id} as {"id": {"content": "token", ...}}. */
 static fr_status take_added(settings *s, json_t *added, fr_error *error)
 {
-    json_t *decoder = json_object(), *id;
+    json_t *entries = json_object(), *id;
     const char *token;
     json_object_foreach(added, token, id)
     {
         char number[24];
         if (!json_is_integer(id)) {
-            json_decref(decoder);
+            json_decref(entries);
             return fr_fail_at(error, FR_BAD_INPUT, "added_tokens.json", 0,
                               "'%.60s' has %s for an id", token, json_kind_name(id));
         }
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(id));
         bool special = is_special(s, token);
-        json_object_set_new(decoder, number,
+        json_object_set_new(entries, number,
                             json_pack("{s:s, s:b, s:b, s:b, s:b, s:b}", "content", token, "lstrip",
                                       0, "rstrip", 0, "single_word", 0, "normalized", !special,
                                       "special", special));
     }
-    return json_object_set_new(s->root, "added_tokens_decoder", decoder) ? no_memory(error) : FR_OK;
+    return json_object_set_new(s->root, "added_tokens_decoder", entries) ? no_memory(error) : FR_OK;
 }
 
 static fr_status read_older(settings *s, const char *folder, fr_error *error)
