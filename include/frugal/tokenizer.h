@@ -43,21 +43,29 @@ fr_status fr_tokenizer_gguf(const fr_tokenizer *tokenizer, int64_t vocabulary, i
 /* One of the ids 0..255, nothing to learn; plus the end-of-text token as id 256. */
 fr_status fr_tokenizer_create_bytes(fr_tokenizer **tokenizer, fr_error *error);
 
+/* What the kinds of tokenizers that learn from text are told; each kind's table says which of it. */
 typedef struct fr_tokenizer_options {
-    int64_t
-        vocabulary; /* entries including the 256 bytes and the special tokens; 0: let the caller's rule choose */
-    int pattern;        /* index into fr_tokenizer_patterns */
+    const struct fr_tokenizer_kind *kind; /* set by the kind's defaults; NULL: bpe */
+    int64_t vocabulary; /* entries including the special tokens; 0: let the caller's rule choose */
     int64_t sample;     /* bytes of text to learn from at most */
-    int64_t min_count;  /* a pair seen less often is not merged */
     fr_strings special; /* special tokens: the last ids; the first of them is end-of-text */
+    int pattern;        /* bpe: index into fr_tokenizer_patterns */
+    int64_t min_count;  /* a pair seen less often is not merged */
+    double coverage;    /* share of the text whose characters get tokens of their own */
+    bool byte_fallback; /* unigram: bytes for all other characters, else they are unknown */
+    bool lower_case;    /* wordpiece: also without accents */
+    int64_t longest;    /* unigram: characters of a token at most */
+    int64_t candidates; /* unigram: tokens to begin with */
+    double shrink;      /* unigram: share of the tokens that a round keeps */
+    int64_t passes;     /* unigram: over the text in a round */
 } fr_tokenizer_options;
 /* How text is cut before merging: "gpt2", "llama3", "none"; NULL-terminated. */
 extern const char *const fr_tokenizer_patterns[];
-void fr_tokenizer_options_defaults(void *options);
+void fr_tokenizer_options_defaults(void *options); /* of bpe */
 
 /* Gives the next document: FR_OK with *text NULL at the end. The text stays valid until the next call. */
 typedef fr_status fr_text_next(void *context, const char **text, size_t *size, fr_error *error);
-/* Byte-level BPE: deterministic (ties by smaller pair of ids), the same on any number of threads. */
+/* Learn a tokenizer of the kind that the options name: deterministic, the same on any number of threads. */
 fr_status fr_tokenizer_train(fr_tokenizer **tokenizer, const fr_tokenizer_options *options,
                              fr_text_next *next, void *context, fr_error *error);
 
@@ -67,7 +75,7 @@ typedef struct fr_tokenizer_kind {
     fr_status (*train)(fr_tokenizer **tokenizer, const void *options, fr_text_next *next,
                        void *context, fr_error *error);
 } fr_tokenizer_kind;
-/* Entries: bpe (fr_tokenizer_options), byte (no options). */
+/* Entries: bpe, sentencepiece_bpe, unigram, wordpiece (all with fr_tokenizer_options), byte (no options). */
 extern const fr_registry fr_tokenizers;
 
 enum {

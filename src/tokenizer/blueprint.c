@@ -220,15 +220,15 @@ static int compare_numbers(const void *a, const void *b)
 }
 
 /* The keys of "added_tokens_decoder" as numbers, in order. */
-static fr_status sorted_ids(json_t *decoder, long long **ids, size_t *count, fr_error *error)
+static fr_status sorted_ids(json_t *entries, long long **ids, size_t *count, fr_error *error)
 {
     const char *key;
     json_t *value;
     *count = 0;
-    *ids = fr_alloc_array(json_object_size(decoder) + 1, sizeof **ids, FR_MEMORY_OTHER);
+    *ids = fr_alloc_array(json_object_size(entries) + 1, sizeof **ids, FR_MEMORY_OTHER);
     if (!*ids)
         return fr_fail(error, FR_NO_MEMORY, "no memory for added tokens");
-    json_object_foreach(decoder, key, value)
+    json_object_foreach(entries, key, value)
     {
         char *end, again[24];
         long long id = strtoll(key, &end, 10);
@@ -242,14 +242,14 @@ static fr_status sorted_ids(json_t *decoder, long long **ids, size_t *count, fr_
     return FR_OK;
 }
 
-static fr_status add_decoder_entry(blueprint *self, const json_t *decoder, long long id,
+static fr_status add_decoder_entry(blueprint *self, const json_t *entries, long long id,
                                    fr_error *error)
 {
     char key[24], where[60];
     blueprint_added token;
     snprintf(key, sizeof key, "%lld", id);
     snprintf(where, sizeof where, "added_tokens_decoder.%s", key);
-    FR_TRY(read_added(json_object_get(decoder, key), where, false, &token, error));
+    FR_TRY(read_added(json_object_get(entries, key), where, false, &token, error));
     int64_t old = lexicon_find(&self->tokens, token.content, strlen(token.content));
     long long becomes = old < 0 ? (long long)self->tokens.count : (long long)old;
     if (becomes != id)
@@ -260,19 +260,19 @@ static fr_status add_decoder_entry(blueprint *self, const json_t *decoder, long 
     return FR_OK;
 }
 
-static fr_status add_decoder(blueprint *self, json_t *decoder, fr_error *error)
+static fr_status add_decoder(blueprint *self, json_t *entries, fr_error *error)
 {
-    if (!decoder)
+    if (!entries)
         return FR_OK;
-    if (!json_is_object(decoder))
+    if (!json_is_object(entries))
         return fr_fail_at(error, FR_BAD_INPUT, "tokenizer_config.json", 0,
                           "added_tokens_decoder: %s found, an object expected",
-                          json_kind_name(decoder));
+                          json_kind_name(entries));
     long long *ids = NULL;
     size_t count;
-    fr_status status = sorted_ids(decoder, &ids, &count, error);
+    fr_status status = sorted_ids(entries, &ids, &count, error);
     for (size_t i = 0; status == FR_OK && i < count; i++)
-        status = add_decoder_entry(self, decoder, ids[i], error);
+        status = add_decoder_entry(self, entries, ids[i], error);
     fr_free(ids);
     return status;
 }
@@ -467,8 +467,8 @@ fr_status blueprint_finish(blueprint *self, fr_tokenizer **tokenizer, const sett
     fr_buffer json = {0};
     *tokenizer = NULL;
     write_all(self, &json);
-    char *config = configuration(from, class_name, absent);
-    bool failed = self->failed || !config;
+    char *config = from ? configuration(from, class_name, absent) : NULL;
+    bool failed = self->failed || (from && !config);
     blueprint_free(self);
     if (failed) {
         fr_buffer_free(&json);

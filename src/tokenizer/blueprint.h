@@ -79,7 +79,7 @@ json_t *blueprint_token_pair(blueprint *self, const char *token);
 /* ---- the end ---- */
 
 /* The tokenizer, and a configuration that says of it what `from` said, with the class `name` and
-   its tokens. The blueprint is empty afterwards. `file` stands for it in messages. */
+   its tokens; `from` NULL: none. The blueprint is empty afterwards. `file` stands for it in messages. */
 fr_status blueprint_finish(blueprint *self, fr_tokenizer **tokenizer, const settings *from,
                            const char *class_name, const char *const absent[NAMED_TOKENS],
                            const char *file, fr_error *error);

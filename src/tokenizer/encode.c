@@ -68,6 +68,8 @@ typedef struct stretch {
     bool special_as_text;
     fr_ids *ids;
     fr_buffer *pieces; /* NULL: nobody asks */
+    piece_taker *take; /* gets the pieces instead of the model; NULL: the model */
+    void *taker;
 } stretch;
 
 /* Note what became of a piece. */
@@ -82,6 +84,8 @@ static fr_status note_piece(const stretch *s, piece_note note, fr_error *error)
 
 static fr_status emit_piece(const stretch *s, size_t begin, size_t end, fr_error *error)
 {
+    if (s->take)
+        return s->take(s->taker, s->text.text + begin, end - begin, error);
     fr_ids *ids = s->ids;
     size_t before = ids->count, size = end - begin;
     bool places = ids->begin;
@@ -403,6 +407,23 @@ fr_status encode_one(const fr_tokenizer *tokenizer, const char *text, size_t siz
         .special_as_text = flags & FR_ENCODE_SPECIAL_AS_TEXT,
         .ids = ids,
         .pieces = pieces};
+    fr_status status = encode_text(s, error);
+    give_back(tokenizer->pool, one);
+    return status;
+}
+
+fr_status encode_pieces(const fr_tokenizer *tokenizer, const char *text, size_t size,
+                        piece_taker *take, void *taker, fr_error *error)
+{
+    struct encoder *one = take_encoder(tokenizer->pool);
+    if (!one)
+        return fr_fail(error, FR_NO_MEMORY, "no memory to cut text");
+    stretch s = {.tokenizer = tokenizer,
+                 .encoder = one,
+                 .text = {.text = text, .size = size, .tracked = tokenizer->asks_origin},
+                 .special_as_text = true,
+                 .take = take,
+                 .taker = taker};
     fr_status status = encode_text(s, error);
     give_back(tokenizer->pool, one);
     return status;

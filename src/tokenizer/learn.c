@@ -5,25 +5,28 @@
    its own places, from left to right; around each, four counts change. So the whole costs about
    as much as the text has places, not (merges x text).
 
-   Order and ties are those of Hugging Face's BpeTrainer (count, then the smaller pair of ids,
+   A symbol is a byte or a character; WordPiece marks those that do not begin a word, and a token
+   loses the mark of its right part. Order and ties are those of Hugging Face's BpeTrainer (count, then the smaller pair of ids,
    bytes numbered in the order of their visible characters), so that both learn the same merges.
    As there, two merges may spell the same token; they share its id. */
 #include "tokenizer/byte_level.h"
-#include "tokenizer/train.h"
 #include "tokenizer/pair_table.h"
+#include "tokenizer/train.h"
+#include "tokenizer/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define NOWHERE UINT32_MAX
-#define GONE    UINT32_MAX
+#define NOWHERE   UINT32_MAX
+#define GONE      UINT32_MAX
+#define NO_SYMBOL UINT32_MAX
 
 typedef struct learner {
+    const spelling *how;
     learned *out;
     size_t size; /* tokens wanted */
-    fr_buffer bytes;
-    uint32_t *by_bytes; /* token id + 1 by hash of its bytes */
-    size_t mask;
+    uint32_t byte_id[256];
+    bool failed; /* no memory for a token */
 
     uint32_t *symbol; /* (positions): id, or GONE when joined to the symbol before */
     uint32_t *next, *previous;
@@ -39,68 +42,78 @@ typedef struct learner {
     uint32_t round;
 } learner;
 
-/* ---- tokens ---------------------------------------------------------------------------------- */
+/* ---- tokens and symbols ---------------------------------------------------------------------- */
 
-static uint64_t hash_bytes(const char *bytes, size_t size)
+/* The token that two others make, which is new unless it has been spelled before; spelled out in
+   `work` first: appending moves the bytes that it reads. */
+static uint32_t joined_token(learner *l, uint32_t left, uint32_t right, fr_buffer *work)
 {
-    uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a: a few thousand calls in all */
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
-    return hash;
-}
-
-/* The id of the token with these bytes, which is new unless it has been spelled before. bytes
-   may lie in the vocabulary. */
-static uint32_t token_of(learner *l, const char *bytes, size_t size)
-{
-    vocabulary *tokens = &l->out->tokens;
-    size_t at = hash_bytes(bytes, size) & l->mask;
-    for (; l->bytes.data && l->by_bytes[at]; at = (at + 1) & l->mask) {
-        size_t id = l->by_bytes[at] - 1, start = tokens->start[id];
-        if (tokens->start[id + 1] - start == size && !memcmp(l->bytes.data + start, bytes, size))
-            return (uint32_t)id;
-    }
-    fr_buffer_append(&l->bytes, bytes, size);
-    tokens->start[tokens->count + 1] = l->bytes.size;
-    l->by_bytes[at] = (uint32_t)++tokens->count;
+    lexicon *tokens = &l->out->tokens;
+    size_t size, inside = strlen(l->how->inside);
+    const char *text = lexicon_get(tokens, left, &size);
+    fr_buffer_clear(work);
+    fr_buffer_append(work, text, size);
+    text = lexicon_get(tokens, right, &size);
+    fr_buffer_append(work, text + inside, size - inside);
+    if (work->failed)
+        return 0;
+    int64_t known = lexicon_find(tokens, work->data, work->size);
+    if (known >= 0)
+        return (uint32_t)known;
+    l->failed = !lexicon_add(tokens, work->data, work->size);
     return (uint32_t)tokens->count - 1;
 }
 
-static bool prepare_tokens(learner *l)
+/* The symbol at text[0] and how many bytes it stands for; NO_SYMBOL for a character outside the
+   alphabet. `work` is a buffer to work in. */
+static uint32_t symbol_at(learner *l, const char *text, size_t left, bool first, size_t *size,
+                          fr_buffer *work)
 {
-    size_t places = 1024;
-    while (places < 2 * l->size)
-        places *= 2;
-    l->mask = places - 1;
-    l->by_bytes = fr_alloc_array(places, sizeof *l->by_bytes, FR_MEMORY_OTHER);
-    l->out->tokens.start =
-        fr_alloc_array(l->size + 1, sizeof *l->out->tokens.start, FR_MEMORY_OTHER);
-    if (!l->by_bytes || !l->out->tokens.start)
-        return false;
+    if (l->how->bytes) {
+        *size = 1;
+        return l->byte_id[(unsigned char)*text];
+    }
+    *size = utf8_length((const unsigned char *)text, left);
+    *size += *size == 0;
+    const char *inside = first ? "" : l->how->inside;
+    fr_buffer_clear(work);
+    fr_buffer_text(work, inside);
+    fr_buffer_append(work, text, *size);
+    int64_t id = work->failed ? -1 : lexicon_find(&l->out->tokens, work->data, work->size);
+    return id < 0 ? NO_SYMBOL : (uint32_t)id;
+}
+
+/* Symbols of a piece, with links to their neighbours. A character without a symbol cuts: nothing
+   is joined over it. */
+static void spell(learner *l, const counted_piece *piece, uint32_t number, fr_buffer *work)
+{
+    uint32_t last = NOWHERE;
+    for (size_t k = 0, size; k < piece->size; k += size) {
+        uint32_t id = symbol_at(l, piece->text + k, piece->size - k, k == 0, &size, work);
+        if (id == NO_SYMBOL) {
+            last = NOWHERE;
+            continue;
+        }
+        uint32_t at = (uint32_t)l->positions++;
+        l->symbol[at] = id;
+        l->previous[at] = last;
+        l->next[at] = NOWHERE;
+        l->piece[at] = number;
+        if (last != NOWHERE)
+            l->next[last] = at;
+        last = at;
+    }
+}
+
+static bool prepare(learner *l, const piece_counts *pieces)
+{
     unsigned char order[256];
     byte_level_order(order);
-    for (int i = 0; i < 256; i++)
-        token_of(l, (const char *)&order[i], 1);
-    return true;
-}
-
-/* The token that two others make, copied first: appending moves the bytes that it reads. */
-static uint32_t joined_token(learner *l, uint32_t left, uint32_t right, fr_buffer *work)
-{
-    const size_t *start = l->out->tokens.start;
-    fr_buffer_clear(work);
-    fr_buffer_append(work, l->bytes.data + start[left], start[left + 1] - start[left]);
-    fr_buffer_append(work, l->bytes.data + start[right], start[right + 1] - start[right]);
-    return work->failed ? 0 : token_of(l, work->data, work->size);
-}
-
-/* ---- symbols --------------------------------------------------------------------------------- */
-
-static bool prepare_symbols(learner *l, const piece_counts *pieces)
-{
+    for (uint32_t i = 0; i < 256; i++)
+        l->byte_id[order[i]] = i;
+    size_t n = 1;
     for (size_t i = 0; i < pieces->capacity; i++)
-        l->positions += pieces->places[i].size;
-    size_t n = l->positions + 1;
+        n += pieces->places[i].size;
     l->symbol = fr_alloc_array(n, sizeof *l->symbol, FR_MEMORY_DATA);
     l->next = fr_alloc_array(n, sizeof *l->next, FR_MEMORY_DATA);
     l->previous = fr_alloc_array(n, sizeof *l->previous, FR_MEMORY_DATA);
@@ -108,26 +121,18 @@ static bool prepare_symbols(learner *l, const piece_counts *pieces)
     l->weight = fr_alloc_array(pieces->count + 1, sizeof *l->weight, FR_MEMORY_DATA);
     if (!l->symbol || !l->next || !l->previous || !l->piece || !l->weight)
         return false;
-    unsigned char order[256];
-    uint32_t id_of[256];
-    byte_level_order(order);
-    for (uint32_t i = 0; i < 256; i++)
-        id_of[order[i]] = i;
-    uint32_t at = 0, number = 0;
+    fr_buffer work = {0};
+    uint32_t number = 0;
     for (size_t i = 0; i < pieces->capacity; i++) {
         const counted_piece *piece = &pieces->places[i];
         if (!piece->text)
             continue;
         l->weight[number] = piece->count;
-        for (uint32_t k = 0; k < piece->size; k++, at++) {
-            l->symbol[at] = id_of[(unsigned char)piece->text[k]];
-            l->previous[at] = k > 0 ? at - 1 : NOWHERE;
-            l->next[at] = k + 1 < piece->size ? at + 1 : NOWHERE;
-            l->piece[at] = number;
-        }
-        number++;
+        spell(l, piece, number++, &work);
     }
-    return true;
+    bool fine = !work.failed;
+    fr_buffer_free(&work);
+    return fine;
 }
 
 static uint64_t pair_of(uint32_t left, uint32_t right)
@@ -293,7 +298,7 @@ static fr_status run(learner *l, int64_t min_count, fr_error *error)
         fine = fine && has_room(l, &capacity);
         if (fine)
             merge(l, top.pair, &work);
-        fine = fine && !l->pairs.failed && !work.failed && !l->bytes.failed;
+        fine = fine && !l->pairs.failed && !work.failed && !l->failed;
     }
     fr_buffer_free(&work);
     if (fr_interrupted())
@@ -303,21 +308,18 @@ static fr_status run(learner *l, int64_t min_count, fr_error *error)
                           l->positions);
 }
 
-fr_status learn_merges(learned *out, const piece_counts *pieces, size_t size, int64_t min_count,
-                       fr_error *error)
+fr_status learn_merges(learned *out, const piece_counts *pieces, const spelling *how, size_t size,
+                       int64_t min_count, fr_error *error)
 {
-    *out = (learned){0};
-    learner l = {.out = out, .size = size};
+    learner l = {.how = how, .out = out, .size = size};
     fr_status status = FR_OK;
-    if (!prepare_tokens(&l) || !prepare_symbols(&l, pieces))
+    if (!prepare(&l, pieces))
         status = fr_fail(error, FR_NO_MEMORY, "no memory to learn merges from %zu bytes of pieces",
                          l.positions);
     if (status == FR_OK) {
         count_first_pairs(&l);
         status = run(&l, min_count, error);
     }
-    out->tokens.bytes = l.bytes.data;
-    fr_free(l.by_bytes);
     fr_free(l.symbol);
     fr_free(l.next);
     fr_free(l.previous);
@@ -331,8 +333,7 @@ fr_status learn_merges(learned *out, const piece_counts *pieces, size_t size, in
 
 void learned_free(learned *self)
 {
-    fr_free(self->tokens.bytes);
-    fr_free(self->tokens.start);
+    lexicon_free(&self->tokens);
     fr_free(self->merges);
     *self = (learned){0};
 }

@@ -8,6 +8,7 @@
 #include "tokenizer/utf8.h"
 
 #include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t hash_piece(const char *text, size_t size)
@@ -127,8 +128,121 @@ fr_status piece_counts_make(piece_counts *out, const sample *text, int pattern, 
                          text->bytes);
 }
 
+/* ---- pieces of a pipeline -------------------------------------------------------------------- */
+
+enum { TEXT_BLOCK = 1 << 16 };
+
+/* Text that lives as long as the table. */
+static char *keep_text(piece_counts *counts, const char *text, size_t size)
+{
+    if (!counts->texts && !(counts->texts = fr_arena_create(FR_MEMORY_DATA)))
+        return NULL;
+    char *copy = counts->room;
+    if (size > counts->room_size) {
+        size_t block = size > TEXT_BLOCK ? size : TEXT_BLOCK;
+        copy = fr_arena_alloc(counts->texts, block);
+        if (!copy)
+            return NULL;
+        counts->room = copy;
+        counts->room_size = block;
+    }
+    memcpy(copy, text, size);
+    counts->room += size;
+    counts->room_size -= size;
+    return copy;
+}
+
+/* The same as `add` for text that does not stay where it is. */
+static bool add_copy(piece_counts *counts, const char *text, size_t size, uint32_t hash,
+                     int64_t times)
+{
+    if (counts->count * 2 >= counts->capacity && !grow(counts))
+        return false;
+    counted_piece *place = find(counts, text, size, hash);
+    if (!place->text) {
+        char *copy = keep_text(counts, text, size);
+        if (!copy)
+            return false;
+        *place = (counted_piece){copy, (uint32_t)size, hash, 0};
+        counts->count++;
+    }
+    place->count += times;
+    return true;
+}
+
+static fr_status take_piece(void *context, const char *text, size_t size, fr_error *error)
+{
+    uint32_t hash = (uint32_t)(hash_piece(text, size) >> 32);
+    return add_copy(context, text, size, hash, 1)
+               ? FR_OK
+               : fr_fail(error, FR_NO_MEMORY, "no memory to count pieces of text");
+}
+
+static bool add_all(piece_counts *out, const piece_counts *from)
+{
+    for (size_t i = 0; i < from->capacity; i++) {
+        const counted_piece *piece = &from->places[i];
+        if (piece->text && !add_copy(out, piece->text, piece->size, piece->hash, piece->count))
+            return false;
+    }
+    return true;
+}
+
+fr_status piece_counts_cut(piece_counts *out, const sample *text, const fr_tokenizer *cutter,
+                           fr_error *error)
+{
+    *out = (piece_counts){0};
+    int threads = fr_threads();
+    piece_counts *counts = fr_alloc_array((size_t)threads, sizeof *counts, FR_MEMORY_DATA);
+    bool fine = counts;
+    if (fine) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic) reduction(&& : fine)
+        for (size_t i = 0; i < text->count; i++)
+            fine = fine && !fr_interrupted() &&
+                   encode_pieces(cutter, text->parts[i].text, text->parts[i].size, take_piece,
+                                 &counts[omp_get_thread_num()], NULL) == FR_OK;
+        for (int i = 0; i < threads; i++) {
+            fine = fine && add_all(out, &counts[i]);
+            piece_counts_free(&counts[i]);
+        }
+    }
+    fr_free(counts);
+    if (fine)
+        return FR_OK;
+    return fr_interrupted()
+               ? fr_fail(error, FR_INTERRUPTED, "interrupted while counting text for the tokenizer")
+               : fr_fail(error, FR_NO_MEMORY, "no memory to count the pieces of %zu bytes",
+                         text->bytes);
+}
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+static int compare_pieces(const void *a, const void *b)
+{
+    const counted_piece *x = *(const counted_piece *const *)a,
+                        *y = *(const counted_piece *const *)b;
+    int order = memcmp(x->text, y->text, x->size < y->size ? x->size : y->size);
+    return order ? order : x->size < y->size ? -1 : x->size > y->size;
+}
+
+fr_status piece_counts_sort(const piece_counts *self, const counted_piece ***sorted,
+                            fr_error *error)
+{
+    size_t count = 0;
+    *sorted = fr_alloc_array(self->count + 1, sizeof **sorted, FR_MEMORY_DATA);
+    if (!*sorted)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for %zu pieces of text", self->count);
+    for (size_t i = 0; i < self->capacity; i++)
+        if (self->places[i].text)
+            (*sorted)[count++] = &self->places[i];
+    if (count)
+        qsort(*sorted, count, sizeof(counted_piece *), compare_pieces);
+    return FR_OK;
+}
+
 void piece_counts_free(piece_counts *self)
 {
+    fr_arena_destroy(self->texts);
     fr_free(self->places);
     *self = (piece_counts){0};
 }

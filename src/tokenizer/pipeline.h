@@ -69,6 +69,11 @@ typedef struct piece_note {
    for every piece. */
 fr_status encode_one(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags,
                      fr_buffer *pieces, fr_ids *ids, fr_error *error);
+/* Give the pieces of a text (less than 4 GB) to `take` instead of the model: what there is to learn
+   from. Special tokens in it are text. */
+typedef fr_status piece_taker(void *taker, const char *text, size_t size, fr_error *error);
+fr_status encode_pieces(const fr_tokenizer *tokenizer, const char *text, size_t size,
+                        piece_taker *take, void *taker, fr_error *error);
 /* Make room for offsets when they are asked for. */
 fr_status ids_prepare(fr_ids *ids, bool offsets, fr_error *error);
 /* Append one id that stands for no text. */
@@ -78,18 +83,6 @@ fr_status ids_add(fr_ids *ids, int32_t id, size_t begin, size_t end, fr_error *e
    failure. `name` stands for the file in messages. */
 fr_status tokenizer_from_json(fr_tokenizer **tokenizer, char *json, size_t size, char *config,
                               const char *name, fr_error *error);
-
-/* What a byte-level tokenizer of ours is: enough to write its tokenizer.json. */
-typedef struct tokenizer_draft {
-    const vocabulary *tokens; /* without the special ones, which follow */
-    const uint32_t *merges;   /* (merge_count, 2): ids; the joined token is found by its bytes */
-    size_t merge_count;
-    int pattern;               /* index into fr_tokenizer_patterns */
-    const fr_strings *special; /* the first is end-of-text */
-} tokenizer_draft;
-/* Write the draft as JSON and make a tokenizer of it. */
-fr_status tokenizer_from_draft(fr_tokenizer **tokenizer, const tokenizer_draft *draft,
-                               fr_error *error);
 
 enum { PATTERN_GPT2, PATTERN_LLAMA3, PATTERN_NONE };
 /* The split of one of fr_tokenizer_patterns; PATTERN_NONE gives a whole text as one piece
