@@ -11,15 +11,15 @@
        mixtral  experts in every layer; a sliding window
        qwen3_moe  experts, perhaps not in every layer; norms of queries and keys per head; a sliding window in all, when asked for
 
-   x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
-#include "models/decoder.h"
+   x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). Here are the configuration and the
+   descriptor; llama_layers.c declares the layers. */
 #include "models/gguf.h"
+#include "models/llama.h"
 
 #include <string.h>
 
-enum { LLAMA, MISTRAL, QWEN2, QWEN3, OLMO2, SMOLLM3, MIXTRAL, QWEN3_MOE };
-static const char *const type_names[] = {"llama",   "mistral", "qwen2",     "qwen3", "olmo2",
-                                         "smollm3", "mixtral", "qwen3_moe", NULL};
+const char *const fr_llama_type_names[] = {"llama",   "mistral", "qwen2",     "qwen3", "olmo2",
+                                           "smollm3", "mixtral", "qwen3_moe", NULL};
 #define CLASSES(type, name)                                                                        \
     {type, name "ForCausalLM", FR_TASK_CAUSAL_LM}, {type, name "Model", FR_TASK_NONE},             \
     {                                                                                              \
@@ -48,25 +48,6 @@ static const fr_model_class classes[] = {CLASSES("llama", "Llama"),
 
 /* ---- configuration ---- */
 
-typedef struct llama_config {
-    int model_type;
-    int64_t vocab_size, hidden_size, intermediate_size;
-    int64_t num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim;
-    int64_t max_position_embeddings;
-    int hidden_act;
-    double rms_norm_eps, initializer_range;
-    fr_rope_options rope;
-    bool tie_word_embeddings, attention_bias, mlp_bias;
-    double attention_dropout, classifier_dropout;
-    bool use_sliding_window;
-    int64_t sliding_window, max_window_layers;
-    fr_strings layer_types;
-    fr_floats no_rope_layers;
-    int64_t no_rope_layer_interval;
-    fr_experts_options experts;
-    int64_t bos_token_id, eos_token_id, pad_token_id;
-} llama_config;
-
 static void defaults(void *options)
 {
     llama_config *c = options;
@@ -85,7 +66,7 @@ static void defaults(void *options)
 
 #define AT(field) offsetof(llama_config, field)
 static const fr_option options[] = {
-    {"model_type", FR_OPTION_CHOICE, AT(model_type), NULL, 0, 0, type_names,
+    {"model_type", FR_OPTION_CHOICE, AT(model_type), NULL, 0, 0, fr_llama_type_names,
      "member of the family, by Hugging Face's name"},
     {"vocab_size", FR_OPTION_INT, AT(vocab_size), "tokens", 0, INT32_MAX, NULL,
      "entries of the vocabulary; 0: the tokenizer's"},
@@ -236,17 +217,6 @@ static bool has_field(int model_type, int i)
     return special[i].types >> model_type & 1;
 }
 
-static bool has_experts(int model_type)
-{
-    return model_type == MIXTRAL || model_type == QWEN3_MOE;
-}
-
-/* Is there a sliding_window only where use_sliding_window says so? */
-static bool windows_on_demand(int model_type)
-{
-    return model_type == QWEN2 || model_type == QWEN3 || model_type == QWEN3_MOE;
-}
-
 /* What experts add to config.json: another name of their number, and what training with them is not done here. */
 static fr_status read_experts(llama_config *c, const json_t *json, const char *path,
                               fr_error *error)
@@ -277,14 +247,14 @@ static fr_status read_config(void *config, const json_t *json, const char *path,
     FR_TRY(fr_config_require(json, required, path, error));
     FR_TRY(fr_config_fill(table, config, json, absent_in_all, 3, error));
     FR_TRY(fr_config_fill(table, config, json, own, count, error));
-    if (windows_on_demand(c->model_type)) {
+    if (fr_llama_windows_on_demand(c->model_type)) {
         if (!c->use_sliding_window)
             c->sliding_window = 0;
         c->use_sliding_window = c->sliding_window > 0;
     }
     if (c->model_type == SMOLLM3 || c->model_type == QWEN3_MOE)
         c->max_window_layers = 0; /* published folders have it, and it means nothing there */
-    if (has_experts(c->model_type))
+    if (fr_llama_has_experts(c->model_type))
         FR_TRY(read_experts(c, json, path, error));
     return fr_rope_config_read(&c->rope, json, true, path, error);
 }
@@ -312,12 +282,7 @@ static fr_status write_config(const void *config, json_t *json, fr_error *error)
     return FR_OK;
 }
 
-/* ---- building ---- */
-
-static fr_status refuse(fr_error *error, const llama_config *c, const char *what)
-{
-    return fr_fail(error, FR_BAD_INPUT, "model %s: %s", type_names[c->model_type], what);
-}
+/* ---- fields of other model types ---- */
 
 static bool says_something(const llama_config *c, const char *name)
 {
@@ -338,227 +303,27 @@ static bool says_something(const llama_config *c, const char *name)
 static fr_status refuse_field(const llama_config *c, int i, fr_error *error)
 {
     fr_buffer types = {0};
-    for (int type = 0; type_names[type]; type++)
+    for (int type = 0; fr_llama_type_names[type]; type++)
         if (has_field(type, i))
-            fr_buffer_printf(&types, "%s%s", types.size ? ", " : "", type_names[type]);
-    fr_fail(error, FR_BAD_INPUT, "model %s has no %s; it is of %s", type_names[c->model_type],
-            special[i].name, types.failed ? "others" : types.data);
+            fr_buffer_printf(&types, "%s%s", types.size ? ", " : "", fr_llama_type_names[type]);
+    fr_fail(error, FR_BAD_INPUT, "model %s has no %s; it is of %s",
+            fr_llama_type_names[c->model_type], special[i].name,
+            types.failed ? "others" : types.data);
     fr_buffer_free(&types);
     return FR_BAD_INPUT;
 }
 
-/* What a model type has not: such a folder would mean something else to others. */
-static fr_status check_type(const llama_config *c, fr_error *error)
+fr_status fr_llama_check_fields(const llama_config *c, fr_error *error)
 {
     for (int i = 0; i < SPECIAL; i++)
         if (!has_field(c->model_type, i) && says_something(c, special[i].name))
             return refuse_field(c, i, error);
-    if (windows_on_demand(c->model_type) && c->use_sliding_window != (c->sliding_window > 0))
-        return refuse(error, c, "use_sliding_window and sliding_window need each other");
+    if (fr_llama_windows_on_demand(c->model_type) &&
+        c->use_sliding_window != (c->sliding_window > 0))
+        return fr_fail(error, FR_BAD_INPUT,
+                       "model %s: use_sliding_window and sliding_window need each other",
+                       fr_llama_type_names[c->model_type]);
     return FR_OK;
-}
-
-static bool has_rope(const llama_config *c, int64_t i)
-{
-    return c->model_type != SMOLLM3 || c->no_rope_layers.items[i] != 0;
-}
-
-/* Does layer i have the window? Fills nothing in. */
-static bool has_window(const llama_config *c, int64_t i)
-{
-    if (c->layer_types.count)
-        return strcmp(c->layer_types.items[i], "sliding_attention") == 0;
-    if (c->model_type == SMOLLM3)
-        return c->use_sliding_window && c->sliding_window > 0 && !has_rope(c, i);
-    return c->sliding_window > 0 && i >= c->max_window_layers;
-}
-
-/* smollm3: which layers have rotary positions. */
-static fr_status settle_rope_layers(llama_config *c, fr_error *error)
-{
-    size_t layers = (size_t)c->num_hidden_layers;
-    if (c->model_type != SMOLLM3)
-        return FR_OK;
-    if (!c->no_rope_layer_interval)
-        c->no_rope_layer_interval = 4;
-    if (c->no_rope_layers.count)
-        return c->no_rope_layers.count >= layers
-                   ? FR_OK
-                   : refuse(error, c, "no_rope_layers must name every layer");
-    c->no_rope_layers.items =
-        fr_alloc_array(layers, sizeof *c->no_rope_layers.items, FR_MEMORY_OTHER);
-    if (!c->no_rope_layers.items)
-        return fr_fail(error, FR_NO_MEMORY, "no memory for a model");
-    c->no_rope_layers.count = layers;
-    for (size_t i = 0; i < layers; i++)
-        c->no_rope_layers.items[i] = (i + 1) % (size_t)c->no_rope_layer_interval != 0;
-    return FR_OK;
-}
-
-static fr_status check_layer_types(const llama_config *c, fr_error *error)
-{
-    if (c->layer_types.count && c->layer_types.count != (size_t)c->num_hidden_layers)
-        return refuse(error, c, "layer_types must name every layer");
-    for (size_t i = 0; i < c->layer_types.count; i++) {
-        bool sliding = strcmp(c->layer_types.items[i], "sliding_attention") == 0;
-        if (!sliding && strcmp(c->layer_types.items[i], "full_attention") != 0)
-            return fr_fail(error, FR_UNSUPPORTED,
-                           "layer_types: '%.32s' is not supported (known: full_attention, "
-                           "sliding_attention)",
-                           c->layer_types.items[i]);
-        if (sliding && !c->sliding_window)
-            return refuse(error, c, "layer_types has sliding_attention without a sliding_window");
-    }
-    return FR_OK;
-}
-
-static fr_status settle_experts(llama_config *c, fr_error *error)
-{
-    fr_experts_options *o = &c->experts;
-    bool mixtral = c->model_type == MIXTRAL;
-    if (!has_experts(c->model_type))
-        return FR_OK;
-    if (!o->count)
-        o->count = mixtral ? 8 : 128;
-    if (!o->chosen)
-        o->chosen = mixtral ? 2 : 8;
-    if (!o->interval)
-        o->interval = 1;
-    if (!o->width && !mixtral)
-        o->width = (c->intermediate_size + 7) / 8;
-    return o->chosen <= o->count
-               ? FR_OK
-               : refuse(error, c, "num_experts_per_tok is larger than the number of experts");
-}
-
-/* Derive what is 0 and check. */
-static fr_status settle(llama_config *c, fr_error *error)
-{
-    if (c->vocab_size < 1)
-        return refuse(error, c, "vocab_size is not set, and no tokenizer tells it");
-    if (!c->intermediate_size)
-        c->intermediate_size = (c->hidden_size * 8 / 3 + 31) / 32 * 32;
-    if (!c->num_key_value_heads)
-        c->num_key_value_heads = c->num_attention_heads;
-    if (c->num_attention_heads % c->num_key_value_heads)
-        return refuse(error, c, "num_key_value_heads does not divide num_attention_heads");
-    if (c->hidden_size % c->num_attention_heads && (!c->head_dim || c->model_type == LLAMA))
-        return refuse(error, c, "num_attention_heads does not divide hidden_size");
-    if (!c->head_dim)
-        c->head_dim = c->hidden_size / c->num_attention_heads;
-    if (c->head_dim % 2)
-        return refuse(error, c, "head_dim must be even for rotary positions");
-    FR_TRY(check_type(c, error));
-    FR_TRY(settle_rope_layers(c, error));
-    FR_TRY(settle_experts(c, error));
-    return check_layer_types(c, error);
-}
-
-static void build_attention(fr_builder *b, fr_attention_layer *a, const llama_config *c,
-                            const fr_decoder *own)
-{
-    int64_t queries = c->num_attention_heads * c->head_dim,
-            keys = c->num_key_value_heads * c->head_dim;
-    fr_builder_attention(b, a,
-                         &(fr_builder_heads){c->hidden_size, c->num_attention_heads,
-                                             c->num_key_value_heads, c->head_dim},
-                         c->attention_bias || c->model_type == QWEN2, c->attention_bias);
-    if (c->model_type == QWEN3 || c->model_type == QWEN3_MOE) {
-        fr_builder_norm(b, &a->query_norm, "self_attn.q_norm", c->head_dim, FR_AXIS_HEAD_DIM);
-        fr_builder_norm(b, &a->key_norm, "self_attn.k_norm", c->head_dim, FR_AXIS_HEAD_DIM);
-    }
-    if (c->model_type == OLMO2) {
-        fr_builder_norm(b, &a->query_norm, "self_attn.q_norm", queries, FR_AXIS_HEADS);
-        fr_builder_norm(b, &a->key_norm, "self_attn.k_norm", keys, FR_AXIS_KV_HEADS);
-    }
-    a->rotary = has_rope(c, b->layer) ? &own->rotary : NULL;
-    a->score_dropout = (float)c->attention_dropout;
-    a->window = has_window(c, b->layer) ? (int)c->sliding_window : 0;
-}
-
-static bool is_plain(const llama_config *c, int64_t layer)
-{
-    const fr_experts_options *o = &c->experts;
-    if (!has_experts(c->model_type) || (layer + 1) % o->interval != 0)
-        return true;
-    for (size_t i = 0; i < o->plain_layers.count; i++)
-        if (o->plain_layers.items[i] == (double)layer)
-            return true;
-    return false;
-}
-
-static void build_feed_forward(fr_builder *b, fr_feed_forward_layer *f, const llama_config *c)
-{
-    static const fr_expert_names mixtral = {"block_sparse_moe", "w1", "w3", "w2"},
-                                 qwen = {"mlp", "gate_proj", "up_proj", "down_proj"};
-    if (!is_plain(c, b->layer)) {
-        fr_experts_options o = c->experts;
-        if (c->model_type == MIXTRAL) {
-            o.width = c->intermediate_size;
-            o.normalize = true;
-        }
-        f->experts = fr_builder_experts(b, c->model_type == MIXTRAL ? &mixtral : &qwen, &o,
-                                        (fr_activation)c->hidden_act);
-        return;
-    }
-    fr_builder_gated(b, f, c->hidden_size, c->intermediate_size, c->mlp_bias);
-    f->activation = (fr_activation)c->hidden_act;
-}
-
-static void build_layer(fr_builder *b, fr_decoder_layer *layer, const llama_config *c,
-                        const fr_decoder *own)
-{
-    bool behind = c->model_type == OLMO2;
-    fr_builder_norm(b, behind ? &layer->attention_post_norm : &layer->attention_norm,
-                    behind ? "post_attention_layernorm" : "input_layernorm", c->hidden_size,
-                    FR_AXIS_HIDDEN);
-    build_attention(b, &layer->attention, c, own);
-    fr_builder_norm(b, behind ? &layer->feed_forward_post_norm : &layer->feed_forward_norm,
-                    behind ? "post_feedforward_layernorm" : "post_attention_layernorm",
-                    c->hidden_size, FR_AXIS_HIDDEN);
-    build_feed_forward(b, &layer->feed_forward, c);
-    fr_decoder_layer_number(layer, (int)b->layer);
-}
-
-static void describe(fr_model *model, const llama_config *c)
-{
-    model->vocabulary = c->vocab_size;
-    model->width = c->hidden_size;
-    model->layers = c->num_hidden_layers;
-    model->heads = c->num_attention_heads;
-    model->kv_heads = c->num_key_value_heads;
-    model->head_dim = c->head_dim;
-    model->max_positions = c->max_position_embeddings;
-    model->bos = c->bos_token_id;
-    model->eos = c->eos_token_id;
-    model->pad = c->pad_token_id;
-}
-
-static fr_status build(fr_model *model, fr_error *error)
-{
-    llama_config *c = model->config;
-    FR_TRY(settle(c, error));
-    describe(model, c);
-    fr_decoder *own =
-        fr_decoder_create(model, "model.embed_tokens.weight", c->initializer_range, error);
-    if (!own)
-        return error->status;
-    own->padding = c->pad_token_id;
-    FR_TRY(fr_decoder_rotate(model, &c->rope, error));
-    fr_builder b = {.model = model,
-                    .prefix = "model.layers.",
-                    .std = c->initializer_range,
-                    .eps = c->rms_norm_eps,
-                    .error = error};
-    for (; b.layer < c->num_hidden_layers; b.layer++)
-        build_layer(&b, &own->layers[b.layer], c, own);
-    FR_TRY(b.status);
-    FR_TRY(fr_norm_declare(&own->norm, model, "model.norm", c->hidden_size, FR_AXIS_HIDDEN, false,
-                           c->rms_norm_eps, error));
-    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "lm_head.weight",
-                            .dropout = c->classifier_dropout,
-                            .std = c->initializer_range};
-    return fr_decoder_declare_head(model, &head, error);
 }
 
 /* ---- descriptor ---- */
@@ -583,13 +348,13 @@ const fr_model_kind fr_model_llama = {
              "arXiv 2302.13971, 2310.06825, 2407.10671, 2505.09388, 2501.00656, 2401.04088",
              {"model.llama", options, sizeof options / sizeof options[0], sizeof(llama_config),
               defaults}},
-    .model_types = type_names,
+    .model_types = fr_llama_type_names,
     .classes = classes,
     .extra_fields = extra_fields,
     .ignored_fields = ignored_fields,
     .read_config = read_config,
     .write_config = write_config,
-    .build = build,
+    .build = fr_llama_build,
     .hidden = fr_decoder_hidden,
     .outputs = fr_decoder_outputs,
     .destroy = fr_decoder_destroy,
