@@ -6,6 +6,7 @@
 #define FRUGAL_EXAMPLES_H
 
 #include "frugal/batch.h"
+#include "frugal/image.h"
 #include "frugal/tokenizer.h"
 
 #ifdef __cplusplus
@@ -54,9 +55,10 @@ fr_status fr_examples_head(const fr_examples *examples, fr_model_head *head, fr_
 
 /* How examples are encoded for a model. */
 typedef struct fr_encoding {
-    const fr_tokenizer *tokenizer; /* NULL only for images alone */
-    const fr_model *model;         /* its head, pad and decoder_start, and its folder's pictures */
-    int64_t length, target_length; /* tokens at most; longer ones are cut */
+    const fr_tokenizer *tokenizer;    /* NULL only for images alone */
+    const fr_model *model;            /* its head, pad and decoder_start */
+    const fr_image_processor *images; /* NULL where there are no pictures */
+    int64_t length, target_length;    /* tokens at most; longer ones are cut */
 } fr_encoding;
 /* Tokens and numbers of labels, kept in memory. The encoding's parts must live on. */
 fr_status fr_examples_encode(fr_examples *examples, const fr_encoding *encoding, fr_error *error);

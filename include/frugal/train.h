@@ -38,6 +38,8 @@ typedef struct fr_objective_kind {
     /* Change a micro-batch before it is computed (mask tokens) and set its `targets`; random numbers are keyed by (seed, number). May
        be NULL. */
     void (*prepare)(fr_objective *objective, fr_micro_batch *micro, uint64_t seed, uint64_t number);
+    /* Write what belongs beside the exported model. May be NULL. */
+    fr_status (*save)(const fr_objective *objective, const char *folder, fr_error *error);
     fr_task task;             /* the head that it trains; a folder of another task gets a new one */
     bool packed;              /* it learns from rows packed from shards */
     fr_example_form examples; /* and from examples of this form; FR_EXAMPLES_NONE: from none */

@@ -239,6 +239,9 @@ static fr_status prepare(encoding_work *w)
         e->classes = fr_alloc_array(count, sizeof(int32_t), FR_MEMORY_DATA);
     if ((has_numbers(e) && !e->values) || (has_classes(e) && !e->classes))
         return no_memory(w);
+    bool pictures = e->form == FR_EXAMPLES_IMAGES || e->form == FR_EXAMPLES_IMAGE_TEXTS;
+    if (pictures && (!e->encoding.images || !e->encoding.model->image[0]))
+        return fr_fail(w->error, FR_BAD_INPUT, "the model sees no pictures");
     if (e->form != FR_EXAMPLES_IMAGES && !e->encoding.tokenizer)
         return fr_fail(w->error, FR_BAD_INPUT,
                        "examples with text need a tokenizer: the model's folder has none, and "

@@ -176,6 +176,52 @@ static bool fill_labels(const filling *f)
     return out != NULL;
 }
 
+/* The file of a picture stands beside the file of examples. */
+static char *image_path(const fr_examples *e, int64_t example)
+{
+    const char *name = json_string_value(
+        json_object_get(e->records.items[example], examples_field(e, FIELD_IMAGE)));
+    const char *slash = strrchr(e->records.path, '/');
+    if (!slash || name[0] == '/')
+        return fr_string_copy(name);
+    return fr_format("%.*s/%s", (int)(slash - e->records.path), e->records.path, name);
+}
+
+static fr_status fill_image(const filling *f, int64_t i, fr_error *error)
+{
+    const fr_examples *e = f->e;
+    int64_t shape[3];
+    float *pixels = NULL;
+    char *path = image_path(e, f->chosen[i].example);
+    fr_status status = path ? fr_image_read(e->encoding.images, path, &pixels, shape, error)
+                            : fr_fail(error, FR_NO_MEMORY, "no memory for a path");
+    fr_free(path);
+    FR_TRY(status);
+    const int64_t *wanted = e->encoding.model->image;
+    size_t size = (size_t)(shape[0] * shape[1] * shape[2]);
+    float *out = fr_micro_batch_get(f->micro, FR_FIELD_PIXELS);
+    if (memcmp(shape, wanted, sizeof shape) != 0)
+        status = RECORD_BAD(&e->records, f->chosen[i].example, error,
+                            "the picture becomes %lld x %lld, the model reads %lld x %lld",
+                            (long long)shape[2], (long long)shape[1], (long long)wanted[2],
+                            (long long)wanted[1]);
+    else
+        memcpy(out + (size_t)i * size, pixels, size * sizeof *out);
+    fr_free(pixels);
+    return status;
+}
+
+static fr_status fill_images(const filling *f, fr_error *error)
+{
+    const int64_t *image = f->e->encoding.model->image;
+    const int64_t shape[] = {f->count, image[0], image[1], image[2]};
+    if (!fr_micro_batch_set(f->micro, FR_FIELD_PIXELS, FR_F32, 4, shape))
+        return fr_fail(error, FR_NO_MEMORY, "no memory for the pictures of a batch");
+    for (int64_t i = 0; i < f->count; i++)
+        FR_TRY(fill_image(f, i, error));
+    return FR_OK;
+}
+
 static void count(const filling *f)
 {
     fr_micro_batch *micro = f->micro;
@@ -184,6 +230,8 @@ static void count(const filling *f)
         const fr_host_array *array = &micro->fields[read[i]];
         micro->tokens += array->rank ? array->shape[0] * array->shape[1] : 0;
     }
+    if (f->e->encoding.images)
+        micro->tokens += f->count; /* a picture counts as one, for want of a better unit */
     micro->targets =
         f->e->tags.count || f->e->targets.count ? fr_micro_batch_count_targets(micro) : f->count;
 }
@@ -204,6 +252,8 @@ static fr_status get(fr_batch_source *source, int64_t number, fr_micro_batch *mi
         whole = fill_labels(&f);
     if (!whole)
         return fr_fail(error, FR_NO_MEMORY, "no memory for a micro-batch");
+    if (e->encoding.images)
+        FR_TRY(fill_images(&f, error));
     count(&f);
     s->last_count = f.count;
     for (int64_t i = 0; i < f.count; i++)
@@ -222,8 +272,13 @@ void fr_examples_shape(const fr_examples *e, const fr_model *model, int64_t rows
                   score[] = {rows, 1};
     bool labelled = e->form == FR_EXAMPLES_CLASSES || e->form == FR_EXAMPLES_IMAGES ||
                     e->form == FR_EXAMPLES_CHOICES;
-    fr_micro_batch_shape(micro, FR_FIELD_IDS, FR_I32, 2, text);
-    fr_micro_batch_shape(micro, FR_FIELD_LENGTHS, FR_I32, 1, &all);
+    const int64_t pixels[] = {rows, model->image[0], model->image[1], model->image[2]};
+    if (e->form == FR_EXAMPLES_IMAGES || e->form == FR_EXAMPLES_IMAGE_TEXTS)
+        fr_micro_batch_shape(micro, FR_FIELD_PIXELS, FR_F32, 4, pixels);
+    if (e->form != FR_EXAMPLES_IMAGES) {
+        fr_micro_batch_shape(micro, FR_FIELD_IDS, FR_I32, 2, text);
+        fr_micro_batch_shape(micro, FR_FIELD_LENGTHS, FR_I32, 1, &all);
+    }
     if (e->form == FR_EXAMPLES_TAGS)
         fr_micro_batch_shape(micro, FR_FIELD_TARGETS, FR_I32, 2, text);
     if (e->form == FR_EXAMPLES_TARGETS) {

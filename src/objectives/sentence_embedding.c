@@ -8,61 +8,42 @@
 #include "frugal/operators.h"
 #include "objectives/objectives.h"
 
-#include <math.h>
-
 typedef struct embedding_options {
     double scale;
+    int pooling;
 } embedding_options;
 
 static void defaults(void *options)
 {
-    ((embedding_options *)options)->scale = 20;
+    *(embedding_options *)options = (embedding_options){20, FR_POOLING_MEAN};
 }
 
 static const fr_option options[] = {
     {"scale", FR_OPTION_FLOAT, offsetof(embedding_options, scale), NULL, 1e-3, 1e4, NULL,
      "Factor s of the cosine before the softmax."},
+    {"pooling", FR_OPTION_CHOICE, offsetof(embedding_options, pooling), NULL, 0, 0,
+     fr_pooling_names, "How the states of a text's tokens become its vector."},
 };
 
-/* x (N, C) -> rows of length 1: a root mean square norm, divided by sqrt(C). */
-static fr_tensor *normalize(fr_tape *tape, fr_tensor *x)
+/* How a text's states become its vector, of length 1; what is exported says it too. */
+static fr_sentence sentence_of(const fr_objective *objective)
 {
-    if (!x)
-        return NULL;
-    int64_t width = x->shape[1];
-    fr_tensor *weight = fr_tape_tensor(tape, FR_F32, 1, &width);
-    float *numbers = weight ? fr_tensor_host(weight) : NULL;
-    for (int64_t i = 0; numbers && i < width; i++)
-        numbers[i] = (float)(1 / sqrt((double)width));
-    return fr_rms_norm(tape, x, weight, 1e-12f);
+    const embedding_options *o = objective->options;
+    return (fr_sentence){
+        .pooling = {(fr_pooling)o->pooling}, .poolings = 1, .normalize = true, .model_path = ""};
 }
 
-/* The mean of the last hidden states of a row's tokens, padding left out: (B, C). */
-static fr_tensor *mean_of_tokens(fr_tape *tape, fr_tensor *hidden, const fr_tensor *lengths)
+static fr_tensor *embed(const fr_objective *objective, fr_tape *tape, const fr_batch *batch)
 {
-    if (!hidden)
-        return NULL;
-    int64_t rows = hidden->shape[0], columns = hidden->shape[1], width = hidden->shape[2];
-    fr_tensor *weights = fr_tape_tensor(tape, FR_F32, 3, (const int64_t[]){rows, 1, columns});
-    float *numbers = weights ? fr_tensor_host(weights) : NULL;
-    const int32_t *own = lengths ? fr_tensor_host((fr_tensor *)lengths) : NULL;
-    for (int64_t i = 0; numbers && i < rows * columns; i++) {
-        int64_t length = own ? own[i / columns] : columns;
-        numbers[i] = i % columns < length ? 1 / (float)length : 0;
-    }
-    fr_tensor *mean = fr_matmul(tape, weights, hidden, false, false);
-    return fr_reshape(tape, mean, 2, (const int64_t[]){rows, width});
+    fr_sentence sentence = sentence_of(objective);
+    fr_tensor *hidden = fr_model_hidden(objective->model, tape, batch, NULL);
+    return hidden ? fr_sentence_pool(&sentence, tape, hidden, batch->lengths) : NULL;
 }
 
-/* The model's own vector of a text where it has one, else the mean of its tokens. */
-static fr_tensor *embed(fr_model *model, fr_tape *tape, const fr_batch *batch)
+static fr_status save(const fr_objective *objective, const char *folder, fr_error *error)
 {
-    fr_outputs outputs;
-    fr_model_outputs(model, tape, batch, &outputs);
-    fr_tensor *own = fr_outputs_find(&outputs, "sentence_embedding");
-    return own ? own
-               : mean_of_tokens(tape, fr_outputs_find(&outputs, "last_hidden_state"),
-                                batch->lengths);
+    fr_sentence sentence = sentence_of(objective);
+    return fr_sentence_save(&sentence, objective->model, folder, error);
 }
 
 /* One of each pair: x (2 N, C) -> (N, C). */
@@ -100,7 +81,7 @@ static fr_tensor *ranked(fr_tape *tape, fr_tensor *a, fr_tensor *p, float factor
 static fr_tensor *loss(fr_objective *objective, fr_tape *tape, const fr_batch *batch, float scale)
 {
     const embedding_options *o = objective->options;
-    fr_tensor *vectors = normalize(tape, embed(objective->model, tape, batch));
+    fr_tensor *vectors = embed(objective, tape, batch);
     fr_tensor *a = side(tape, vectors, 0), *p = side(tape, vectors, 1);
     if (batch->labels)
         return scored(tape, a, p, batch->labels, scale);
@@ -114,6 +95,7 @@ const fr_objective_kind fr_sentence_embedding = {
              {"objective.sentence_embedding", options, sizeof options / sizeof *options,
               sizeof(embedding_options), defaults}},
     .loss = loss,
+    .save = save,
     .task = FR_TASK_NONE,
     .examples = FR_EXAMPLES_PAIRS,
 };

@@ -127,12 +127,25 @@ fr_status fr_run_data_open(fr_run_data *data, fr_train_recipe *recipe, fr_error 
     return choose_head(data, recipe, error);
 }
 
+static fr_status open_images(fr_run_data *data, const fr_train_recipe *recipe,
+                             const fr_model *model, fr_error *error)
+{
+    const char *from = recipe->source.from;
+    return from && fr_image_processor_exists(from)
+               ? fr_image_processor_load(&data->images, from, error)
+               : fr_image_processor_create(&data->images, model, error);
+}
+
 fr_status fr_run_data_encode(fr_run_data *data, const fr_train_recipe *recipe,
                              const fr_model *model, fr_error *error)
 {
     const fr_example_options *o = &recipe->examples;
     int64_t length = recipe->train.length;
+    if (objective_of(recipe)->examples == FR_EXAMPLES_IMAGES ||
+        objective_of(recipe)->examples == FR_EXAMPLES_IMAGE_TEXTS)
+        FR_TRY(open_images(data, recipe, model, error));
     const fr_encoding encoding = {.tokenizer = data->tokenizer,
+                                  .images = data->images,
                                   .model = model,
                                   .length = length,
                                   .target_length = o->target_length ? o->target_length : length};
@@ -152,5 +165,6 @@ void fr_run_data_close(fr_run_data *data)
     }
     fr_free(data->held_out);
     fr_tokenizer_free(data->tokenizer);
+    fr_image_processor_free(data->images);
     *data = (fr_run_data){.train = NULL};
 }

@@ -69,9 +69,13 @@ fr_status fr_folder_write_model(fr_trainer *trainer, fr_error *error)
         status =
             fr_model_save(trainer->model, folder, (fr_dtype)trainer->options.final_dtype, error);
     if (status == FR_OK && trainer->tokenizer)
-        status = fr_tokenizer_save(trainer->tokenizer, folder,
-                                   trainer->own->recipe.source.from ? 0 : trainer->model->max_positions,
-                                   error);
+        status = fr_tokenizer_save(
+            trainer->tokenizer, folder,
+            trainer->own->recipe.source.from ? 0 : trainer->model->max_positions, error);
+    if (status == FR_OK && trainer->own->data.images)
+        status = fr_image_processor_save(trainer->own->data.images, folder, error);
+    if (status == FR_OK && trainer->objective->kind->save)
+        status = trainer->objective->kind->save(trainer->objective, folder, error);
     fr_free(folder);
     return status;
 }

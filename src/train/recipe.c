@@ -266,7 +266,9 @@ fr_status fr_train_recipe_model(const fr_train_recipe *recipe, const fr_tokenize
         (*model)->recompute = recipe->train.recompute;
         status = fr_groups_apply(recipe->groups, recipe->group_count, *model, error);
     }
-    for (size_t i = 0; status == FR_OK && i < recipe->phase_count; i++)
+    /* Pictures have as many positions as the model has. */
+    bool text = ((const fr_objective_kind *)recipe->objective.kind)->examples != FR_EXAMPLES_IMAGES;
+    for (size_t i = 0; status == FR_OK && text && i < recipe->phase_count; i++)
         if ((*model)->max_positions > 0 &&
             recipe->phases[i].options.length > (*model)->max_positions)
             status = fr_fail(

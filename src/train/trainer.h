@@ -65,6 +65,7 @@ void *fr_choice_give(fr_choice *choice);
 typedef struct fr_run_data {
     fr_tokenizer
         *tokenizer; /* of the data, or of the folder that the model comes from; NULL: none */
+    fr_image_processor *images; /* of the folder, or as is usual for the model; NULL: no pictures */
     fr_examples *train;
     struct fr_held_out {
         char *name;
