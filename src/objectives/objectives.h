@@ -6,6 +6,6 @@
 
 extern const fr_objective_kind fr_causal_lm, fr_masked_lm, fr_sequence_classification,
     fr_token_classification, fr_multiple_choice, fr_sentence_embedding, fr_seq2seq_lm,
-    fr_image_classification;
+    fr_image_classification, fr_contrastive;
 
 #endif

@@ -9,6 +9,7 @@ static const fr_kind *const entries[] = {&fr_causal_lm.base,
                                          &fr_sentence_embedding.base,
                                          &fr_seq2seq_lm.base,
                                          &fr_image_classification.base,
+                                         &fr_contrastive.base,
                                          NULL};
 
 const fr_registry fr_objectives = {"objective", "A batch and one or more models to a loss.",
