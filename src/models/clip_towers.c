@@ -213,7 +213,6 @@ static fr_tensor *places(const clip_text *tower, fr_tape *tape, const fr_batch *
     return fr_slice(tape, table, 0, 0, count);
 }
 
-/* Attention looks back alone, so that padding on the right changes nothing of a text. */
 clip_seen clip_text_read(const clip_text *tower, fr_model *model, fr_tape *tape,
                          const fr_batch *batch)
 {
@@ -225,7 +224,8 @@ clip_seen clip_text_read(const clip_text *tower, fr_model *model, fr_tape *tape,
     }
     fr_tensor *x = fr_embedding(tape, tower->embedding->value, batch->ids);
     x = fr_tap(tape, fr_add(tape, x, places(tower, tape, batch)), "text_model.embeddings");
-    x = run_layers(tower->layers, &c->shared, model, tape, x, &(fr_step){.positions = NULL});
+    x = run_layers(tower->layers, &c->shared, model, tape, x,
+                   &(fr_step){.lengths = batch->lengths});
     x = fr_tap(tape, fr_norm_apply(&tower->norm, tape, x), "text_model.final_norm");
     return (clip_seen){x, pool(tape, x, batch->ids, c->eos_token_id)};
 }
