@@ -67,19 +67,20 @@ typedef struct stretch {
     passage text;
     bool special_as_text;
     fr_ids *ids;
-    fr_buffer *pieces; /* NULL: nobody asks */
+    fr_buffer *blanks; /* NULL: nobody asks */
     piece_taker *take; /* gets the pieces instead of the model; NULL: the model */
     void *taker;
 } stretch;
 
-/* Note what became of a piece. */
-static fr_status note_piece(const stretch *s, piece_note note, fr_error *error)
+/* Note the blanks of the text that token number `id` stands for. */
+static fr_status note_blanks(const stretch *s, size_t id, size_t begin, size_t end, fr_error *error)
 {
-    note.count = s->ids->count;
-    if (s->pieces)
-        fr_buffer_append(s->pieces, &note, sizeof note);
-    return s->pieces && s->pieces->failed ? fr_fail(error, FR_NO_MEMORY, "no memory for pieces")
-                                          : FR_OK;
+    blank_note note = {.id = id};
+    if (!s->blanks)
+        return FR_OK;
+    post_count_blanks(s->text.text + begin, end - begin, &note.leading, &note.trailing);
+    fr_buffer_append(s->blanks, &note, sizeof note);
+    return s->blanks->failed ? fr_fail(error, FR_NO_MEMORY, "no memory for offsets") : FR_OK;
 }
 
 static fr_status emit_piece(const stretch *s, size_t begin, size_t end, fr_error *error)
@@ -88,7 +89,7 @@ static fr_status emit_piece(const stretch *s, size_t begin, size_t end, fr_error
         return s->take(s->taker, s->text.text + begin, end - begin, error);
     fr_ids *ids = s->ids;
     size_t before = ids->count, size = end - begin;
-    bool places = ids->begin;
+    bool places = ids->begin, unigram = s->tokenizer->model.kind == MODEL_UNIGRAM;
     model_scratch *scratch = &s->encoder->model;
     FR_TRY(model_encode(&s->tokenizer->model, scratch, s->text.text + begin, size,
                         s->text.size - begin, places, ids, error));
@@ -103,8 +104,10 @@ static fr_status emit_piece(const stretch *s, size_t begin, size_t end, fr_error
         }
         ids->begin[i] = passage_origin(&s->text, begin + in_piece.begin).begin;
         ids->end[i] = passage_origin(&s->text, begin + in_piece.end - 1).end;
+        if (unigram && ids->ids[i] == s->tokenizer->model.unknown)
+            FR_TRY(note_blanks(s, i, begin + in_piece.begin, begin + in_piece.end, error));
     }
-    return note_piece(s, (piece_note){.added = false}, error);
+    return FR_OK;
 }
 
 fr_status ids_add(fr_ids *ids, int32_t id, size_t begin, size_t end, fr_error *error)
@@ -125,12 +128,8 @@ static fr_status emit_added(const stretch *s, const added_match *match, fr_error
         begin = s->text.origin[match->begin].begin;
         end = s->text.origin[match->end - 1].end;
     }
-    FR_TRY(ids_add(s->ids, match->token->id, begin, end, error));
-    piece_note note = {.added = true};
-    if (s->pieces)
-        post_count_blanks(s->text.text + match->begin, match->end - match->begin, &note.leading,
-                          &note.trailing);
-    return note_piece(s, note, error);
+    FR_TRY(note_blanks(s, s->ids->count, match->begin, match->end, error));
+    return ids_add(s->ids, match->token->id, begin, end, error);
 }
 
 /* ---- splits ---------------------------------------------------------------------------------- */
@@ -392,7 +391,7 @@ fr_status ids_prepare(fr_ids *ids, bool offsets, fr_error *error)
 }
 
 fr_status encode_one(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags,
-                     fr_buffer *pieces, fr_ids *ids, fr_error *error)
+                     fr_buffer *blanks, fr_ids *ids, fr_error *error)
 {
     if (size >= UINT32_MAX)
         return fr_fail(error, FR_UNSUPPORTED, "a text of %zu bytes is more than can be encoded",
@@ -406,7 +405,7 @@ fr_status encode_one(const fr_tokenizer *tokenizer, const char *text, size_t siz
         .text = {.text = text, .size = size, .tracked = ids->begin || tokenizer->asks_origin},
         .special_as_text = flags & FR_ENCODE_SPECIAL_AS_TEXT,
         .ids = ids,
-        .pieces = pieces};
+        .blanks = blanks};
     fr_status status = encode_text(s, error);
     give_back(tokenizer->pool, one);
     return status;
@@ -434,21 +433,21 @@ fr_status fr_tokenizer_encode(const fr_tokenizer *tokenizer, const char *text, s
 {
     size_t before = ids->count;
     const post_template *around = &tokenizer->post.single;
-    fr_buffer pieces = {0};
+    fr_buffer blanks = {0};
     fr_status status = ids_prepare(ids, flags & FR_ENCODE_OFFSETS, error);
     bool trims = ids->begin && tokenizer->post.trim_count;
     for (size_t i = 0; status == FR_OK && i < around->count; i++) {
         size_t first = ids->count;
         if (around->parts[i].text >= 0) {
-            fr_buffer_clear(&pieces);
-            status = encode_one(tokenizer, text, size, flags, trims ? &pieces : NULL, ids, error);
+            fr_buffer_clear(&blanks);
+            status = encode_one(tokenizer, text, size, flags, trims ? &blanks : NULL, ids, error);
             if (trims)
-                post_trim(tokenizer, text, &pieces, ids, first);
+                post_trim(tokenizer, text, &blanks, ids, first);
         } else if (flags & FR_ENCODE_ADD_SPECIAL) {
             status = ids_add(ids, around->parts[i].id, 0, 0, error);
         }
     }
-    fr_buffer_free(&pieces);
+    fr_buffer_free(&blanks);
     if (status != FR_OK)
         ids->count = before;
     return status;

@@ -26,7 +26,7 @@ const fr_encode_options *fr_tokenizer_limits(const fr_tokenizer *tokenizer)
 /* The ids of one text, [begin, end) of which are left. */
 typedef struct one_text {
     fr_ids ids;
-    fr_buffer pieces;
+    fr_buffer blanks;
     size_t begin, end;
 } one_text;
 
@@ -162,7 +162,7 @@ static fr_status encode_text(const fr_tokenizer *tokenizer, const char *text, si
                              int flags, one_text *out, fr_error *error)
 {
     FR_TRY(ids_prepare(&out->ids, true, error));
-    FR_TRY(encode_one(tokenizer, text, size, flags, &out->pieces, &out->ids, error));
+    FR_TRY(encode_one(tokenizer, text, size, flags, &out->blanks, &out->ids, error));
     out->end = out->ids.count;
     return FR_OK;
 }
@@ -187,13 +187,13 @@ fr_status fr_tokenizer_encode_pair(const fr_tokenizer *tokenizer, const char *te
         status = truncate(texts, pair, special ? post_template_added(around) : 0, options, error);
     for (int i = 0; i < count && status == FR_OK; i++) {
         texts[i].ids.count = texts[i].end;
-        post_trim(tokenizer, sources[i], &texts[i].pieces, &texts[i].ids, texts[i].begin);
+        post_trim(tokenizer, sources[i], &texts[i].blanks, &texts[i].ids, texts[i].begin);
     }
     if (status == FR_OK)
         status = assemble(around, texts, special, encoded, error);
     for (int i = 0; i < 2; i++) {
         fr_ids_free(&texts[i].ids);
-        fr_buffer_free(&texts[i].pieces);
+        fr_buffer_free(&texts[i].blanks);
     }
     if (status == FR_OK && options->pads)
         status = fr_encoded_pad(encoded, (size_t)options->pad_length, options, error);

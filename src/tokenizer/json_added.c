@@ -72,7 +72,7 @@ fr_status json_read_added(reader *r, json_t *list)
 }
 
 /* The text that is looked for, and decoded: tokens with `normalized` in normal form. */
-static fr_status set_pattern(reader *r, added_token *token, size_t number)
+static fr_status set_pattern(reader *r, added_token *token)
 {
     const fr_tokenizer *t = r->tokenizer;
     normalize_scratch scratch = {0};
@@ -80,10 +80,9 @@ static fr_status set_pattern(reader *r, added_token *token, size_t number)
     fr_status status = FR_OK;
     if (token->normalized)
         status = normalize(t->normalizers, t->normalizer_count, &scratch, &text, r->error);
-    if (status == FR_OK && text.size == 0)
-        status =
-            UNSUPPORTED(r, "added_tokens[%zu]: nothing is left of '%.60s' when it is normalised",
-                        number, token->content);
+    if (status == FR_OK && text.size == 0) /* the peer would find it between all characters */
+        status = UNSUPPORTED(r, "added_tokens: nothing is left of '%.60s' when it is normalised",
+                             token->content);
     if (status == FR_OK) {
         token->pattern = fr_string_copy_n(text.text, text.size);
         token->pattern_size = text.size;
@@ -98,7 +97,7 @@ fr_status json_build_added_sets(reader *r)
 {
     fr_tokenizer *t = r->tokenizer;
     for (size_t i = 0; i < t->added_count; i++)
-        FR_TRY(set_pattern(r, &t->added[i], i));
+        FR_TRY(set_pattern(r, &t->added[i]));
     FR_TRY(added_set_build(&t->raw_added, t->added, t->added_count, false, r->error));
     return added_set_build(&t->normalized_added, t->added, t->added_count, true, r->error);
 }

@@ -168,5 +168,12 @@ fr_status json_read_decoder(reader *r, json_t *object)
     FR_TRY(json_read_stages(r, "decoder", object, "decoders", kinds));
     t->decodes_bytes = t->model.kind == MODEL_BYTES && t->decoder_count == 1 &&
                        t->decoders[0].kind == DECODE_BYTE_LEVEL;
+    for (size_t i = 0; i < t->added_count; i++) {
+        const added_token *token = &t->added[i];
+        if (t->model.is_member[token->id] &&
+            (token->pattern_size != token->size ||
+             memcmp(token->pattern, token->content, token->size) != 0))
+            t->decodes_bytes = false; /* the model and the decoder spell it differently */
+    }
     return FR_OK;
 }

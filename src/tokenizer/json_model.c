@@ -181,8 +181,9 @@ static fr_status fill_model_tokens(reader *r, const entries *e, bool bytes)
         return NO_MEMORY(r);
     for (size_t id = 0; id < e->count; id++) {
         const entry *one = &e->list[id];
-        const char *shown = t->tokens.bytes + t->tokens.start[id];
-        size_t shown_size = t->tokens.start[id + 1] - t->tokens.start[id];
+        const char *shown = one->in_model ? one->text : t->tokens.bytes + t->tokens.start[id];
+        size_t shown_size =
+            one->in_model ? one->size : t->tokens.start[id + 1] - t->tokens.start[id];
         bool read = bytes && byte_level_read(shown, shown_size, &text);
         m->is_member[id] = one->in_model && one->size && (!bytes || read);
         if (!read && bytes)

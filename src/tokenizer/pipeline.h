@@ -58,17 +58,17 @@ struct fr_tokenizer {
     encoder_pool *pool;
 };
 
-/* What became of one piece, in the order of the text. */
-typedef struct piece_note {
-    size_t count;               /* of ids when it was done */
-    bool added;                 /* it is one added token, */
-    uint32_t leading, trailing; /* which took so many blanks */
-} piece_note;
+/* For trimming: the blanks of tokens whose text is not the vocabulary's, in the order of the text:
+   of added tokens, with those that they took, and of the unigram's unknown ones. */
+typedef struct blank_note {
+    size_t id; /* its place in the list of ids */
+    uint32_t leading, trailing;
+} blank_note;
 
-/* Append the ids of one text without the post-processor's. `pieces`: NULL, or gets a piece_note
-   for every piece. */
+/* Append the ids of one text without the post-processor's. `blanks`: NULL, or gets notes
+   (blank_note). */
 fr_status encode_one(const fr_tokenizer *tokenizer, const char *text, size_t size, int flags,
-                     fr_buffer *pieces, fr_ids *ids, fr_error *error);
+                     fr_buffer *blanks, fr_ids *ids, fr_error *error);
 /* Give the pieces of a text (less than 4 GB) to `take` instead of the model: what there is to learn
    from. Special tokens in it are text. */
 typedef fr_status piece_taker(void *taker, const char *text, size_t size, fr_error *error);

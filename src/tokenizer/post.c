@@ -104,43 +104,41 @@ static size_t backward(const char *text, size_t at, size_t count)
     return count ? at : place;
 }
 
-/* The blanks of token `i`: those that an added token took, or of the token's own text; the peer's
-   unigram calls an unknown token by the text that it stands for. */
-static void blanks_of(const fr_tokenizer *t, const char *text, const fr_ids *ids, size_t i,
-                      const piece_note *note, size_t *leading, size_t *trailing)
+/* The blanks of a token: those of the vocabulary's text, if no note says otherwise. */
+static blank_note blanks_of(const fr_tokenizer *t, const fr_ids *ids, size_t i,
+                            const blank_note *note)
 {
-    const vocabulary *v = t->model.kind == MODEL_BYTES ? &t->model.tokens : &t->tokens;
+    const vocabulary *v = &t->model.tokens;
     size_t start = v->start[ids->ids[i]];
     spelled s = {v->bytes + start, v->start[ids->ids[i] + 1] - start, t->model.kind == MODEL_BYTES};
-    if (t->model.kind == MODEL_UNIGRAM && ids->ids[i] == t->model.unknown)
-        s = (spelled){text + ids->begin[i], ids->end[i] - ids->begin[i], false};
-    *leading = note && note->added ? note->leading : leading_blanks(&s);
-    *trailing = note && note->added ? note->trailing : trailing_blanks(&s);
+    if (note && note->id == i)
+        return *note;
+    return (blank_note){i, (uint32_t)leading_blanks(&s), (uint32_t)trailing_blanks(&s)};
 }
 
-static void trim(const fr_tokenizer *t, bool keeps_first, const char *text, const fr_buffer *pieces,
+static void trim(const fr_tokenizer *t, bool keeps_first, const char *text, const fr_buffer *blanks,
                  fr_ids *ids, size_t first)
 {
-    const piece_note *note = (const piece_note *)(const void *)pieces->data;
-    const piece_note *last = note + pieces->size / sizeof *note;
+    const blank_note *notes = (const blank_note *)(const void *)blanks->data;
+    size_t count = blanks->size / sizeof *notes, next = 0;
     for (size_t i = first; i < ids->count; i++) {
-        size_t *begin = &ids->begin[i], *end = &ids->end[i], leading, trailing;
-        while (note < last && note->count <= i)
-            note++;
-        blanks_of(t, text, ids, i, note < last ? note : NULL, &leading, &trailing);
-        bool own = (i == first || *begin == 0) && keeps_first && leading == 1;
-        if (leading && !own)
-            *begin = forward(text, *begin, leading, *end);
-        if (trailing) {
-            size_t back = backward(text, *end, trailing);
+        size_t *begin = &ids->begin[i], *end = &ids->end[i];
+        while (next < count && notes[next].id < i)
+            next++;
+        blank_note token = blanks_of(t, ids, i, next < count ? &notes[next] : NULL);
+        bool own = (i == first || *begin == 0) && keeps_first && token.leading == 1;
+        if (token.leading && !own)
+            *begin = forward(text, *begin, token.leading, *end);
+        if (token.trailing) {
+            size_t back = backward(text, *end, token.trailing);
             *end = back > *begin ? back : *begin;
         }
     }
 }
 
-void post_trim(const fr_tokenizer *tokenizer, const char *text, const fr_buffer *pieces,
+void post_trim(const fr_tokenizer *tokenizer, const char *text, const fr_buffer *blanks,
                fr_ids *ids, size_t first)
 {
-    for (size_t i = 0; i < tokenizer->post.trim_count && pieces->data; i++)
-        trim(tokenizer, tokenizer->post.trims[i], text, pieces, ids, first);
+    for (size_t i = 0; i < tokenizer->post.trim_count; i++)
+        trim(tokenizer, tokenizer->post.trims[i], text, blanks, ids, first);
 }

@@ -30,8 +30,8 @@ size_t post_template_added(const post_template *self);
 
 /* Blanks at the ends of a text, in characters. */
 void post_count_blanks(const char *text, size_t size, uint32_t *leading, uint32_t *trailing);
-/* Trim the offsets of ids[first .. count) of one text, whose notes `pieces` holds. */
-void post_trim(const fr_tokenizer *tokenizer, const char *text, const fr_buffer *pieces,
+/* Trim the offsets of ids[first .. count) of one text, whose notes `blanks` holds. */
+void post_trim(const fr_tokenizer *tokenizer, const char *text, const fr_buffer *blanks,
                fr_ids *ids, size_t first);
 
 #endif
