@@ -105,8 +105,9 @@ typedef enum fr_task {
     FR_TASK_REPLACED_TOKEN, /* ELECTRA's discriminator */
     FR_TASK_IMAGE_CLASSIFICATION,
     FR_TASK_CONTRASTIVE, /* two towers, or one of them with its projection into their common space */
-    FR_TASK_NEXT_SENTENCE,           /* BERT: does the second text follow the first? */
-    FR_TASK_PRETRAINING,             /* BERT: masked words and the next sentence */
+    FR_TASK_NEXT_SENTENCE, /* BERT: does the second text follow the first? */
+    FR_TASK_PRETRAINING,   /* BERT: masked words and the next sentence */
+    FR_TASK_ENCODER,       /* the encoder of an encoder-decoder alone ("T5EncoderModel") */
     FR_TASK_DISTILLED_CLASSIFICATION /* of images, with a second classifier for what a teacher says */
 } fr_task;
 /* Names in the order of fr_task, NULL-terminated: "none", "causal_lm", ...: choices of an option. */
@@ -173,6 +174,9 @@ typedef struct fr_model_kind {
     fr_status (*build)(fr_model *model, fr_error *error);
     /* ids -> the last hidden states, (B, T, C); of an encoder-decoder: its decoder's, (B, U, C). cache may be NULL; it is appended to. */
     fr_tensor *(*hidden)(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache);
+    /* Encoder-decoders: read batch->ids (and lengths) and keep in the cache what the decoder attends to; afterwards `hidden` with that
+       cache reads decoder_ids alone. False with the tape's error set. NULL: no encoder-decoder. */
+    bool (*encode)(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache);
     /* Hidden states -> what the output matrix multiplies (BERT's transform, T5's scale). NULL: the hidden states. */
     fr_tensor *(*features)(fr_model *model, fr_tape *tape, fr_tensor *hidden);
     /* All outputs, for a body and for heads other than language models'. NULL: last_hidden_state, and logits where there is an
@@ -220,6 +224,8 @@ struct fr_model {
     float output_cap;          /* c; 0: none */
     int64_t eos, bos, pad;     /* -1: none */
     int64_t decoder_start;     /* what the decoder of an encoder-decoder reads first; -1: none */
+    int64_t forced_bos,
+        forced_eos; /* ids that the first token made, and the last of max_tokens, must be; -1: any */
     int64_t end_ids[16]; /* every id that ends a text: eos, and what the folder lists besides it */
     size_t end_count;
     char *generation; /* text of the folder's generation_config.json; NULL: none */
@@ -331,6 +337,8 @@ fr_tensor *fr_model_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch
                            fr_cache *cache); /* (B, T, C) */
 fr_tensor *fr_model_logits(fr_model *model, fr_tape *tape, const fr_batch *batch,
                            fr_cache *cache); /* (B, T, V) */
+/* Encoder-decoders, before decoding with a cache: see fr_model_kind. False with the tape's error set. */
+bool fr_model_encode(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache);
 /* Logits of a language model from (a part of) its hidden states: (..., C) -> (..., V). */
 fr_tensor *fr_model_output(fr_model *model, fr_tape *tape, fr_tensor *hidden);
 /* fr_cross_entropy of those logits, which never exist as a whole; arguments as of fr_linear_cross_entropy. */

@@ -118,6 +118,7 @@ typedef struct fr_parameter {
     fr_axis axes[FR_MAX_RANK];
     bool
         matrix; /* a linear layer's matrix (not an embedding, norm or bias): what Muon and weight decay go for */
+    bool constant; /* kept as it came: never trains, whatever a recipe says */
     float
         init_std; /* the standard deviation it was drawn with; -c: every number was c (-1: ones, 0: zeros) */
 } fr_parameter;

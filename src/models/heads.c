@@ -18,6 +18,7 @@ const char *const fr_task_names[] = {"none",
                                      "contrastive",
                                      "next_sentence",
                                      "pretraining",
+                                     "encoder",
                                      "distilled_classification",
                                      NULL};
 const char *const fr_problem_names[] = {"single_label_classification", "regression",

@@ -155,6 +155,7 @@ fr_status fr_model_build(fr_model **out, const fr_model_kind *kind, const void *
     model->kind = kind;
     model->shapes_only = shapes_only;
     model->eos = model->bos = model->pad = model->decoder_start = -1;
+    model->forced_bos = model->forced_eos = -1;
     model->config = fr_config_copy(&kind->base.options, config);
     fr_status status = model->config ? fr_model_head_settle(&model->head, kind, config, head, place)
                                      : fr_fail(error, FR_NO_MEMORY, "no memory for a model");
@@ -256,7 +257,7 @@ fr_status fr_model_state(fr_model *model, fr_state *state, fr_error *error)
 /* ---- forward ---- */
 
 /* What there is has the shape that every model expects. */
-static bool check_batch(fr_tape *tape, const fr_batch *batch)
+static bool check_batch(const fr_model *model, fr_tape *tape, const fr_batch *batch)
 {
     const struct {
         const fr_tensor *tensor;
@@ -268,7 +269,7 @@ static bool check_batch(fr_tape *tape, const fr_batch *batch)
                  {batch->lengths, 1, FR_I32, "lengths (B) i32"},
                  {batch->decoder_ids, 2, FR_I32, "decoder ids (B, U) i32"},
                  {batch->pixels, 4, FR_F32, "pixels (B, channels, height, width) f32"}};
-    if (!batch->ids && !batch->pixels) {
+    if (!batch->ids && !batch->pixels && !(model->kind->encode && batch->decoder_ids)) {
         fr_tape_fail(tape, FR_WRONG_CALL, "a model reads ids or pixels, and there are none");
         return false;
     }
@@ -283,11 +284,20 @@ static bool check_batch(fr_tape *tape, const fr_batch *batch)
 
 fr_tensor *fr_model_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
 {
-    if (!check_batch(tape, batch))
+    if (!check_batch(model, tape, batch))
         return NULL;
     if (batch->counts && !cache)
         return fr_tape_fail(tape, FR_WRONG_CALL, "counts of new tokens need a cache");
     return model->kind->hidden(model, tape, batch, cache);
+}
+
+bool fr_model_encode(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
+{
+    if (!model->kind->encode) {
+        fr_tape_fail(tape, FR_WRONG_CALL, "the model has no encoder beside its decoder");
+        return false;
+    }
+    return check_batch(model, tape, batch) && model->kind->encode(model, tape, batch, cache);
 }
 
 fr_tensor *fr_model_logits(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_cache *cache)
@@ -304,9 +314,11 @@ static fr_tensor *features(fr_model *model, fr_tape *tape, fr_tensor *hidden)
     return hidden && model->kind->features ? model->kind->features(model, tape, hidden) : hidden;
 }
 
-static fr_tensor *output_bias(const fr_model *model)
+/* BART stores it as (1, V). */
+static fr_tensor *output_bias(const fr_model *model, fr_tape *tape)
 {
-    return model->output_bias ? model->output_bias->value : NULL;
+    fr_tensor *bias = model->output_bias ? model->output_bias->value : NULL;
+    return bias && bias->rank > 1 ? fr_reshape(tape, bias, 1, &model->vocabulary) : bias;
 }
 
 fr_tensor *fr_model_output(fr_model *model, fr_tape *tape, fr_tensor *hidden)
@@ -314,7 +326,7 @@ fr_tensor *fr_model_output(fr_model *model, fr_tape *tape, fr_tensor *hidden)
     fr_tensor *x = features(model, tape, hidden);
     if (!x)
         return NULL;
-    fr_tensor *logits = fr_linear(tape, x, model->output->value, output_bias(model));
+    fr_tensor *logits = fr_linear(tape, x, model->output->value, output_bias(model, tape));
     if (model->output_cap <= 0)
         return logits;
     logits = fr_tanh(tape, fr_scale(tape, logits, 1 / model->output_cap));
@@ -329,8 +341,8 @@ fr_tensor *fr_model_cross_entropy(fr_model *model, fr_tape *tape, fr_tensor *hid
         return fr_cross_entropy(tape, fr_model_output(model, tape, hidden), targets, weights, scale,
                                 per_row);
     fr_tensor *x = features(model, tape, hidden);
-    return x ? fr_linear_cross_entropy(tape, x, model->output->value, output_bias(model), targets,
-                                       weights, scale, per_row)
+    return x ? fr_linear_cross_entropy(tape, x, model->output->value, output_bias(model, tape),
+                                       targets, weights, scale, per_row)
              : NULL;
 }
 
@@ -338,7 +350,7 @@ void fr_model_outputs(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_
 {
     *outputs = (fr_outputs){.count = 0};
     if (model->kind->outputs) {
-        if (check_batch(tape, batch))
+        if (check_batch(model, tape, batch))
             model->kind->outputs(model, tape, batch, outputs);
         return;
     }
@@ -411,8 +423,9 @@ static fr_status fill_from_tokenizer(const fr_option_table *table, void *config,
 }
 
 fr_status fr_model_create_from_section(fr_model **model, const fr_section *section,
-                                       const fr_model_head *head, int64_t vocabulary, int64_t end_of_text, uint64_t seed,
-                                       bool shapes_only, fr_error *error)
+                                       const fr_model_head *head, int64_t vocabulary,
+                                       int64_t end_of_text, uint64_t seed, bool shapes_only,
+                                       fr_error *error)
 {
     *model = NULL;
     const fr_model_kind *kind;

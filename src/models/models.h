@@ -22,6 +22,8 @@
     KIND(longformer) \
     KIND(mpnet) \
     KIND(modernbert) \
+    KIND(t5) \
+    KIND(bart) \
     KIND(vit) \
     KIND(deit) \
     KIND(clip) \

@@ -4,7 +4,11 @@
    together, and attention reads the whole block with `lengths` saying how much of each row exists.
    New tokens stand at the right end of a batch's rows (model.h), so that attention's own rule,
    query t of T stands at place lengths[b] - T + t, is right for ragged rows as well: padding gets a
-   place before the row's new tokens (or before its beginning), and its results are not used. */
+   place before the row's new tokens (or before its beginning), and its results are not used.
+
+   An encoder-decoder's cache holds its memory, too: per layer the keys and values of the encoder's
+   states, (rows, S, Hkv*D), made once per text. Room for it is found when it comes, for only then
+   is S known. */
 #include "nn/nn.h"
 
 #include <string.h>
@@ -12,10 +16,13 @@
 struct fr_cache {
     int64_t rows, capacity, width; /* width: Hkv*D */
     int64_t layers;
-    fr_tensor **keys, **values; /* per layer (rows, capacity, width) */
-    fr_tensor *lengths;         /* (rows) i32 */
-    const int32_t *counts;      /* of the step under way; NULL: all */
-    int64_t columns;            /* T of the step under way */
+    fr_tensor **keys, **values;               /* per layer (rows, capacity, width) */
+    fr_tensor *lengths;                       /* (rows) i32 */
+    int64_t memory_capacity;                  /* S; 0: there is no memory */
+    fr_tensor **memory_keys, **memory_values; /* per layer (rows, S, width) */
+    fr_tensor *memory_lengths;                /* (rows) i32 */
+    const int32_t *counts;                    /* of the step under way; NULL: all */
+    int64_t columns;                          /* T of the step under way */
 };
 
 size_t fr_cache_bytes(const fr_model *model, int64_t rows, int64_t capacity)
@@ -28,8 +35,14 @@ static bool allocate(fr_cache *cache)
 {
     cache->keys = fr_alloc_array((size_t)cache->layers, sizeof(fr_tensor *), FR_MEMORY_CACHE);
     cache->values = fr_alloc_array((size_t)cache->layers, sizeof(fr_tensor *), FR_MEMORY_CACHE);
+    cache->memory_keys =
+        fr_alloc_array((size_t)cache->layers, sizeof(fr_tensor *), FR_MEMORY_CACHE);
+    cache->memory_values =
+        fr_alloc_array((size_t)cache->layers, sizeof(fr_tensor *), FR_MEMORY_CACHE);
     cache->lengths = fr_tensor_create(FR_I32, 1, &cache->rows, FR_MEMORY_CACHE);
-    if (!cache->keys || !cache->values || !cache->lengths)
+    cache->memory_lengths = fr_tensor_create(FR_I32, 1, &cache->rows, FR_MEMORY_CACHE);
+    if (!cache->keys || !cache->values || !cache->memory_keys || !cache->memory_values ||
+        !cache->lengths || !cache->memory_lengths)
         return false;
     const int64_t shape[] = {cache->rows, cache->capacity, cache->width};
     for (int64_t i = 0; i < cache->layers; i++) {
@@ -72,8 +85,15 @@ void fr_cache_destroy(fr_cache *cache)
             fr_tensor_free(cache->keys[i]);
         if (cache->values)
             fr_tensor_free(cache->values[i]);
+        if (cache->memory_keys)
+            fr_tensor_free(cache->memory_keys[i]);
+        if (cache->memory_values)
+            fr_tensor_free(cache->memory_values[i]);
     }
     fr_tensor_free(cache->lengths);
+    fr_tensor_free(cache->memory_lengths);
+    fr_free(cache->memory_keys);
+    fr_free(cache->memory_values);
     fr_free(cache->keys);
     fr_free(cache->values);
     fr_free(cache);
@@ -84,9 +104,15 @@ static int32_t *lengths(const fr_cache *cache)
     return fr_tensor_host(cache->lengths);
 }
 
+static int32_t *memory_lengths(const fr_cache *cache)
+{
+    return fr_tensor_host(cache->memory_lengths);
+}
+
 void fr_cache_clear(fr_cache *cache)
 {
     memset(lengths(cache), 0, fr_tensor_bytes(cache->lengths));
+    memset(memory_lengths(cache), 0, fr_tensor_bytes(cache->memory_lengths));
 }
 
 int64_t fr_cache_rows(const fr_cache *cache)
@@ -110,6 +136,86 @@ void fr_cache_truncate(fr_cache *cache, int64_t row, int64_t length)
         lengths(cache)[row] = (int32_t)(length < 0 ? 0 : length);
 }
 
+/* ---- memory ---- */
+
+/* `count` columns of row `from_row` of a memory into row `to_row` of another. */
+static void copy_memory_row(fr_tensor *to, int64_t to_row, const fr_tensor *from, int64_t from_row,
+                            int64_t count)
+{
+    int64_t width = to->shape[2];
+    memmove((float *)fr_tensor_host(to) + to_row * to->shape[1] * width,
+            (const float *)fr_tensor_host(from) + from_row * from->shape[1] * width,
+            (size_t)(count * width) * sizeof(float));
+}
+
+/* A wider one takes the place of *memory. */
+static bool widen(const fr_cache *cache, fr_tensor **memory, int64_t capacity)
+{
+    const int64_t shape[] = {cache->rows, capacity, cache->width};
+    fr_tensor *wide = fr_tensor_create(FR_F32, 3, shape, FR_MEMORY_CACHE);
+    if (!wide)
+        return false;
+    for (int64_t b = 0; *memory && b < cache->rows; b++)
+        copy_memory_row(wide, b, *memory, b, memory_lengths(cache)[b]);
+    fr_tensor_free(*memory);
+    *memory = wide;
+    return true;
+}
+
+/* Room for `capacity` states per row. False: no memory; the cache is as it was, or clear it. */
+static bool make_memory(fr_cache *cache, int64_t capacity)
+{
+    if (capacity <= cache->memory_capacity)
+        return true;
+    for (int64_t i = 0; i < cache->layers; i++)
+        if (!widen(cache, &cache->memory_keys[i], capacity) ||
+            !widen(cache, &cache->memory_values[i], capacity))
+            return false;
+    cache->memory_capacity = capacity;
+    return true;
+}
+
+bool fr_cache_memorise(fr_cache *cache, fr_tape *tape, int layer, const fr_tensor *keys,
+                       const fr_tensor *values, const fr_tensor *existing)
+{
+    int64_t columns = keys->shape[1];
+    if (keys->shape[0] != cache->rows || keys->shape[2] != cache->width ||
+        !fr_tensor_same_shape(keys, values)) {
+        fr_tape_fail(tape, FR_WRONG_CALL,
+                     "a cache of %lld rows cannot keep the states of %lld encoded ones",
+                     (long long)cache->rows, (long long)keys->shape[0]);
+        return false;
+    }
+    if (!make_memory(cache, columns)) {
+        fr_tape_fail(tape, FR_NO_MEMORY, "no memory to keep %lld encoded states of %lld rows",
+                     (long long)columns, (long long)cache->rows);
+        return false;
+    }
+    for (int64_t b = 0; fr_tensor_host(keys) && b < cache->rows; b++) {
+        const int32_t *counts = existing ? fr_tensor_host(existing) : NULL;
+        memory_lengths(cache)[b] = counts ? counts[b] : (int32_t)columns;
+        copy_memory_row(cache->memory_keys[layer], b, keys, b, columns);
+        copy_memory_row(cache->memory_values[layer], b, values, b, columns);
+    }
+    return true;
+}
+
+bool fr_cache_recall(const fr_cache *cache, fr_tape *tape, int layer, fr_tensor **keys,
+                     fr_tensor **values, fr_tensor **existing)
+{
+    if (!cache->memory_capacity) {
+        fr_tape_fail(tape, FR_WRONG_CALL,
+                     "the cache holds nothing of an encoder: fr_model_encode comes first");
+        return false;
+    }
+    *keys = cache->memory_keys[layer];
+    *values = cache->memory_values[layer];
+    *existing = cache->memory_lengths;
+    return true;
+}
+
+/* ---- rows ---- */
+
 /* Copy what exists of a row; the caches' widths and layers agree and it fits. */
 static void copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, int64_t from_row)
 {
@@ -124,6 +230,12 @@ static void copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, int64_t
                (const float *)fr_tensor_host(from->values[i]) + begin, bytes);
     }
     lengths(to)[to_row] = length;
+    int32_t states = memory_lengths(from)[from_row];
+    for (int64_t i = 0; from->memory_capacity && i < from->layers; i++) {
+        copy_memory_row(to->memory_keys[i], to_row, from->memory_keys[i], from_row, states);
+        copy_memory_row(to->memory_values[i], to_row, from->memory_values[i], from_row, states);
+    }
+    memory_lengths(to)[to_row] = states;
 }
 
 fr_status fr_cache_copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, int64_t from_row,
@@ -136,6 +248,8 @@ fr_status fr_cache_copy_row(fr_cache *to, int64_t to_row, const fr_cache *from, 
                        "row %lld of a cache cannot become row %lld of another: they differ in "
                        "layers, width or capacity, or there is no such row",
                        (long long)from_row, (long long)to_row);
+    if (!make_memory(to, from->memory_capacity))
+        return fr_fail(error, FR_NO_MEMORY, "no memory to copy a row of a cache");
     copy_row(to, to_row, from, from_row);
     return FR_OK;
 }
@@ -151,8 +265,12 @@ fr_status fr_cache_select(fr_cache *cache, const int64_t *rows, int64_t count, f
             copy_row(cache, i, cache, rows[i]);
     cache->rows = count;
     cache->lengths->shape[0] = count;
-    for (int64_t i = 0; i < cache->layers; i++)
+    cache->memory_lengths->shape[0] = count;
+    for (int64_t i = 0; i < cache->layers; i++) {
         cache->keys[i]->shape[0] = cache->values[i]->shape[0] = count;
+        if (cache->memory_capacity)
+            cache->memory_keys[i]->shape[0] = cache->memory_values[i]->shape[0] = count;
+    }
     return FR_OK;
 }
 

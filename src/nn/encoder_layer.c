@@ -35,7 +35,7 @@ static fr_tensor *apply(const fr_encoder_layer *layer, fr_tape *tape, fr_tensor 
         fr_tensor *fed = fr_feed_forward_apply(&layer->feed_forward, tape, x);
         x = fr_norm_apply(second, tape, fr_add(tape, fed, x));
     }
-    return fr_tap(tape, x, "layers.%d.out", layer->attention.index);
+    return fr_layer_tap(tape, x, layer->attention.tower, layer->attention.index, "out");
 }
 
 /* The tensors of a step that there may be, in the order in which a recomputed layer gets them. */

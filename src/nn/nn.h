@@ -97,6 +97,9 @@ typedef struct fr_step {
     /* With those of layers that have a `global`: which of the B * T tokens they are, (B * G) i32, G of each row; and where the B * T
        results stand behind each other in B * T results of windows and B * G of global tokens. NULL: there are none. */
     fr_tensor *picked, *merged;
+    /* Of layers that attend to another stack: its states (B, S, C), with a cache NULL, for the keys and values are there; and
+       (B) i32 how many of a row's states are no padding, or NULL. */
+    fr_tensor *memory, *memory_lengths;
 } fr_step;
 /* Fill step->frequencies for what is being read: T columns, at the step's positions or behind what the cache holds, of a
    text of `whole` tokens (0: it ends there). False with the tape's error set. */
@@ -255,6 +258,39 @@ void fr_encoder_layer_number(fr_encoder_layer *layer, int index);
 fr_tensor *fr_encoder_layer_apply(fr_encoder_layer *layer, fr_tape *tape, fr_tensor *x,
                                   const fr_step *step, bool recompute);
 
+/* ---- a layer that reads an encoder's states, too ---- */
+
+/* Queries from x (B, T, C), keys and values from the step's memory -> (B, T, C). Every query sees all of it. Taps
+   layers.N.cross_attention.{q,out}. */
+fr_tensor *fr_cross_attention_apply(const fr_attention_layer *layer, fr_tape *tape, fr_tensor *x,
+                                    const fr_step *step);
+
+enum { FR_CROSS_PARTS = 3, FR_CROSS_CALLS = 1 << FR_CROSS_PARTS };
+typedef struct fr_cross_call {
+    const struct fr_cross_layer *layer;
+    int given; /* which of the step's tensors there are */
+} fr_cross_call;
+
+/* g = norm(x + attention(x)), h = norm(g + cross(g)), y = norm(h + feed_forward(h)); with norm_first each norm stands before its
+   part instead. */
+typedef struct fr_cross_layer {
+    fr_norm_layer attention_norm, cross_norm, feed_forward_norm;
+    fr_attention_layer attention, cross;
+    fr_feed_forward_layer feed_forward;
+    bool norm_first;
+    fr_cross_call calls[FR_CROSS_CALLS]; /* filled by fr_cross_layer_number */
+} fr_cross_layer;
+
+/* The layer is number `index` of its model, and stays where it is as long as the model lives. */
+void fr_cross_layer_number(fr_cross_layer *layer, int index);
+/* x (B, T, C) -> (B, T, C). Taps as of its parts, and layers.N.out. */
+fr_tensor *fr_cross_layer_apply(fr_cross_layer *layer, fr_tape *tape, fr_tensor *x,
+                                const fr_step *step, bool recompute);
+/* Put the layer's keys and values of the memory (B, S, C), of which lengths (B) i32 exist (NULL: all), into the cache. False with
+   the tape's error set. */
+bool fr_cross_layer_memorise(const fr_cross_layer *layer, fr_tape *tape, fr_tensor *memory,
+                             fr_tensor *lengths, fr_cache *cache);
+
 /* ---- images ---- */
 
 enum { FR_PATCH_TOKENS = 2 };
@@ -280,5 +316,11 @@ bool fr_cache_begin(fr_cache *cache, fr_tape *tape, const fr_batch *batch, fr_te
    set. */
 bool fr_cache_append(fr_cache *cache, fr_tape *tape, int layer, fr_tensor **keys,
                      fr_tensor **values, fr_tensor **existing);
+/* Keep a layer's keys and values (B, S, Hkv*D) of what an encoder gave, instead of earlier ones; lengths (B) i32 or NULL. And give
+   them back with their lengths. False with the tape's error set. */
+bool fr_cache_memorise(fr_cache *cache, fr_tape *tape, int layer, const fr_tensor *keys,
+                       const fr_tensor *values, const fr_tensor *lengths);
+bool fr_cache_recall(const fr_cache *cache, fr_tape *tape, int layer, fr_tensor **keys,
+                     fr_tensor **values, fr_tensor **lengths);
 
 #endif

@@ -50,7 +50,8 @@ fr_status fr_groups_apply(const fr_group_options *groups, size_t count, fr_model
     size_t trains = 0;
     for (size_t p = 0; p < model->parameter_count; p++) {
         const fr_group_options *group = fr_group_of(groups, count, model->parameters[p]);
-        model->parameters[p]->value->requires_grad = !group || !group->frozen;
+        model->parameters[p]->value->requires_grad =
+            !model->parameters[p]->constant && (!group || !group->frozen);
         trains += model->parameters[p]->value->requires_grad;
     }
     return trains ? FR_OK
