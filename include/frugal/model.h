@@ -87,6 +87,35 @@ typedef struct fr_batch {
    error on the tape the contents are undefined: clear or truncate before going on. */
 typedef struct fr_cache fr_cache;
 
+/* ---- sentence encoders ---------------------------------------------------------------------------------------------- */
+
+/* How the states of a row's tokens become one vector. */
+typedef enum fr_pooling {
+    FR_POOLING_CLS, /* the first token's */
+    FR_POOLING_MAX,
+    FR_POOLING_MEAN,
+    FR_POOLING_MEAN_SQRT,     /* the sum divided by the root of the number of tokens */
+    FR_POOLING_WEIGHTED_MEAN, /* token t counts t + 1 times */
+    FR_POOLING_LAST,          /* the last token's */
+    FR_POOLINGS
+} fr_pooling;
+/* sentence-transformers' names in that order, NULL-terminated. */
+extern const char *const fr_pooling_names[];
+/* x (B, T, C), lengths (B) i32 or NULL (all T) -> (B, C). */
+fr_tensor *fr_pool(fr_tape *tape, fr_tensor *x, const fr_tensor *lengths, fr_pooling mode);
+/* x / |x| over the last axis. */
+fr_tensor *fr_normalize(fr_tape *tape, fr_tensor *x);
+
+/* What a sentence-transformers folder has around its model: modules.json, sentence_bert_config.json, N_Pooling/config.json. */
+typedef struct fr_sentence {
+    fr_pooling pooling[FR_POOLINGS]; /* several: one behind the other */
+    int poolings;
+    bool normalize;     /* to length 1 */
+    int64_t max_tokens; /* of a text, special ones included; 0: the model's positions */
+    char *model_path;   /* of the model inside the folder; "": the folder itself */
+    char *prompt;       /* what goes before every text; NULL: nothing */
+} fr_sentence;
+
 /* ---- models ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct fr_model fr_model;
@@ -215,7 +244,7 @@ struct fr_model {
     int64_t
         reread; /* a text longer than this is read otherwise from its beginning on: a cache that holds so many
                               tokens of it is to be filled anew before the next; 0: never */
-    int64_t image[3]; /* channels, height and width of the images that it sees; 0: none */
+    int64_t image[3];      /* channels, height and width of the images that it sees; 0: none */
     int64_t max_positions; /* the context the model was made for; GPT-2 cannot read beyond it */
     fr_model_head head;
     /* Language models: logits = cap(features W^T + bias), where cap(x) = c tanh(x / c). */
@@ -230,7 +259,10 @@ struct fr_model {
     size_t end_count;
     char *generation; /* text of the folder's generation_config.json; NULL: none */
     struct json_t
-        *kept;        /* fields of the folder's config.json that change nothing here; NULL: none */
+        *kept; /* fields of the folder's config.json that change nothing here; NULL: none */
+    /* Of a sentence-transformers folder: how the states of a text's tokens become its vector, the output "sentence_embedding" of a
+       body. NULL: nothing says. The model's own; written with it. */
+    fr_sentence *sentence;
     bool shapes_only; /* parameters have no data: for plans */
     bool recompute;   /* hidden() puts each layer into fr_recompute */
     void *own;        /* the kind's layers */
@@ -305,7 +337,8 @@ typedef enum fr_weights {
     FR_WEIGHTS_STORED /* matrices of a GGUF file stay in it and are read block by block where they are used: nothing is unpacked, and
                          nothing trains */
 } fr_weights;
-extern const char *const fr_weights_names[]; /* "f32", "stored", NULL: choices of an option, in the order of fr_weights */
+extern const char *const fr_weights_names
+    []; /* "f32", "stored", NULL: choices of an option, in the order of fr_weights */
 /* As fr_model_load; the path may also be a GGUF file, or a folder with one and no config.json. */
 fr_status fr_model_open(fr_model **model, const char *path, fr_weights weights, fr_error *error);
 /* The values and tensors of a GGUF file (formats.h) with its matrices in `dtype`: f32, f16, bf16, q8_0, q4_0, q4_k, q6_k; the model must
@@ -348,30 +381,10 @@ fr_tensor *fr_model_cross_entropy(fr_model *model, fr_tape *tape, fr_tensor *hid
 /* Everything that the model gives for a batch; NULL tensors after an error on the tape. */
 void fr_model_outputs(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_outputs *outputs);
 
-/* ---- sentence encoders ---------------------------------------------------------------------------------------------- */
+/* ---- sentence encoders: their files --------------------------------------------------------------------------------- */
 
-/* How the states of a row's tokens become one vector. */
-typedef enum fr_pooling {
-    FR_POOLING_CLS, /* the first token's */
-    FR_POOLING_MAX,
-    FR_POOLING_MEAN,
-    FR_POOLING_MEAN_SQRT,     /* the sum divided by the root of the number of tokens */
-    FR_POOLING_WEIGHTED_MEAN, /* token t counts t + 1 times */
-    FR_POOLING_LAST,          /* the last token's */
-    FR_POOLINGS
-} fr_pooling;
-/* sentence-transformers' names in that order, NULL-terminated. */
-extern const char *const fr_pooling_names[];
-
-/* What a sentence-transformers folder has around its model: modules.json, sentence_bert_config.json, N_Pooling/config.json. */
-typedef struct fr_sentence {
-    fr_pooling pooling[FR_POOLINGS]; /* several: one behind the other */
-    int poolings;
-    bool normalize;     /* to length 1 */
-    int64_t max_tokens; /* of a text, special ones included; 0: the model's positions */
-    char *model_path;   /* of the model inside the folder; "": the folder itself */
-    char *prompt;       /* what goes before every text; NULL: nothing */
-} fr_sentence;
+/* Is there a modules.json? */
+bool fr_sentence_is_folder(const char *folder);
 /* Modules other than Transformer, Pooling and Normalize, and options that change a vector, are refused by name. A folder
    without modules.json is pooled by its mean, as sentence-transformers does. Freed with fr_sentence_free. */
 fr_status fr_sentence_load(fr_sentence *sentence, const char *folder, fr_error *error);

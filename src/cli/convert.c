@@ -226,24 +226,6 @@ static fr_status unpack_tokenizer(const char *gguf, const char *out, const fr_mo
     return status;
 }
 
-/* What a sentence-transformers folder has around its model. */
-static fr_status keep_sentence(const char *from, const char *out, const fr_model *model,
-                               fr_error *error)
-{
-    char *modules = fr_path_join(from, "modules.json");
-    fr_sentence sentence;
-    if (!modules)
-        return fr_fail(error, FR_NO_MEMORY, "no memory for a path in %s", from);
-    bool there = fr_path_exists(modules);
-    fr_free(modules);
-    if (!there)
-        return FR_OK;
-    FR_TRY(fr_sentence_load(&sentence, from, error));
-    fr_status status = fr_sentence_save(&sentence, model, out, error);
-    fr_sentence_free(&sentence);
-    return status;
-}
-
 static fr_status write_folder(const origin *in, const char *out, const fr_model *model,
                               const fr_model_save_options *how, fr_error *error)
 {
@@ -253,8 +235,6 @@ static fr_status write_folder(const origin *in, const char *out, const fr_model 
         FR_TRY(keep_file(in->path, out, kept[i], error));
     if (in->gguf)
         FR_TRY(unpack_tokenizer(in->gguf, out, model, error));
-    else
-        FR_TRY(keep_sentence(in->path, out, model, error));
     return fr_model_save_as(model, out, how, error);
 }
 

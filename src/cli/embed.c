@@ -48,7 +48,9 @@ static fr_status load(embed *e, fr_error *error)
                                          : fr_string_copy(folder);
     if (!path)
         return fr_fail(error, FR_NO_MEMORY, "no memory for a path");
-    fr_status status = fr_model_load(&e->model, path, error);
+    /* the body alone: some folders name a head that they do not hold */
+    const fr_model_head body = {.task = FR_TASK_NONE};
+    fr_status status = fr_model_load_as(&e->model, path, &(fr_model_change){.head = &body}, error);
     if (status == FR_OK)
         status = fr_tokenizer_load(&e->tokenizer, path, error);
     fr_free(path);

@@ -82,7 +82,7 @@ static fr_status declare_next_sentence(fr_model *model, fr_error *error)
     const fr_encoder_head *next = find_head(c->family, FR_TASK_NEXT_SENTENCE);
     own->pooler = declare(model, next->dense, c->hidden_size, FR_AXIS_HIDDEN, error);
     if (own->pooler)
-        own->next_sentence = declare(model, next->out, 2, FR_AXIS_NONE, error);
+        own->next_sentence = declare(model, next->out, 2, FR_AXIS_LABELS, error);
     return own->next_sentence ? FR_OK : error->status;
 }
 
@@ -116,7 +116,7 @@ fr_status fr_encoder_build_head(fr_model *model, fr_error *error)
     }
     if (!head->out)
         return FR_OK;
-    own->out = declare(model, head->out, outputs_of(model), FR_AXIS_NONE, error);
+    own->out = declare(model, head->out, outputs_of(model), FR_AXIS_LABELS, error);
     return own->out ? FR_OK : error->status;
 }
 

@@ -77,6 +77,23 @@ static fr_status read_config_file(fr_model **model, const char *folder,
     return status;
 }
 
+static fr_status load_sentence(fr_model *model, const char *folder, fr_error *error)
+{
+    if (!(model->sentence = fr_alloc(sizeof *model->sentence, FR_MEMORY_OTHER)))
+        return fr_fail(error, FR_NO_MEMORY, "no memory for a sentence encoder");
+    return fr_sentence_load(model->sentence, folder, error);
+}
+
+/* Of a sentence-transformers folder only the body is meant, whatever class config.json names: many do not hold its head. */
+static const fr_model_head body = {.task = FR_TASK_NONE};
+static fr_model_change changes_of(const fr_model_change *change, const char *folder)
+{
+    fr_model_change own = *change;
+    if (!own.head && fr_sentence_is_folder(folder))
+        own.head = &body;
+    return own;
+}
+
 static fr_status load_shapes(fr_model **model, const char *folder, const fr_model_change *change,
                              fr_error *error)
 {
@@ -86,6 +103,8 @@ static fr_status load_shapes(fr_model **model, const char *folder, const fr_mode
     fr_status status = read_config_file(model, folder, change, error);
     if (status == FR_OK)
         status = fr_generation_read(*model, folder, error);
+    if (status == FR_OK && (*model)->head.task == FR_TASK_NONE && fr_sentence_is_folder(folder))
+        status = load_sentence(*model, folder, error);
     if (status != FR_OK) {
         fr_model_destroy(*model);
         *model = NULL;
@@ -95,7 +114,8 @@ static fr_status load_shapes(fr_model **model, const char *folder, const fr_mode
 
 fr_status fr_model_load_shapes(fr_model **model, const char *folder, fr_error *error)
 {
-    return load_shapes(model, folder, &(fr_model_change){0}, error);
+    const fr_model_change change = changes_of(&(fr_model_change){0}, folder);
+    return load_shapes(model, folder, &change, error);
 }
 
 fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_change *change,
@@ -109,8 +129,9 @@ fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_
         fr_free(gguf);
         return loaded;
     }
-    FR_TRY(load_shapes(model, folder, change, error));
-    fr_status status = fr_weights_load(*model, folder, change->head != NULL, change->seed, error);
+    const fr_model_change own = changes_of(change, folder);
+    FR_TRY(load_shapes(model, folder, &own, error));
+    fr_status status = fr_weights_load(*model, folder, own.head != NULL, own.seed, error);
     if (status != FR_OK) {
         fr_model_destroy(*model);
         *model = NULL;

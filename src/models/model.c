@@ -212,6 +212,9 @@ void fr_model_destroy(fr_model *model)
     fr_free(model->parameters);
     fr_model_config_free(model->kind, model->config);
     fr_model_head_free(&model->head);
+    if (model->sentence)
+        fr_sentence_free(model->sentence);
+    fr_free(model->sentence);
     fr_free(model->generation);
     json_decref(model->kept);
     fr_gguf_close(model->mapped);
@@ -352,6 +355,11 @@ void fr_model_outputs(fr_model *model, fr_tape *tape, const fr_batch *batch, fr_
     if (model->kind->outputs) {
         if (check_batch(model, tape, batch))
             model->kind->outputs(model, tape, batch, outputs);
+        if (model->sentence)
+            fr_outputs_add(outputs, "sentence_embedding",
+                           fr_sentence_pool(model->sentence, tape,
+                                            fr_outputs_find(outputs, "last_hidden_state"),
+                                            batch->lengths));
         return;
     }
     fr_tensor *hidden = fr_model_hidden(model, tape, batch, NULL);

@@ -329,7 +329,7 @@ static void build_layer(fr_builder *b, modernbert *own, const modernbert_config 
     a->out = fr_builder_linear(b, "attn.Wo", width, hidden_axis, width, FR_AXIS_HEADS,
                                c->attention_bias, true);
     norm(b, &layer->feed_forward_norm, "mlp_norm");
-    f->fused = fr_builder_linear(b, "mlp.Wi", 2 * c->intermediate_size, FR_AXIS_FFN, width,
+    f->fused = fr_builder_linear(b, "mlp.Wi", 2 * c->intermediate_size, FR_AXIS_GATE_UP, width,
                                  hidden_axis, c->mlp_bias, false);
     f->down = fr_builder_linear(b, "mlp.Wo", width, hidden_axis, c->intermediate_size, FR_AXIS_FFN,
                                 c->mlp_bias, true);
@@ -401,8 +401,8 @@ static fr_status declare_head(fr_model *model, fr_error *error)
     FR_TRY(declare_norm(&own->head_norm, model, "head.norm", error));
     if (model->head.task == FR_TASK_MASKED_LM)
         return declare_output(model, error);
-    own->classifier = fr_model_add_linear(model, "classifier", labels, FR_AXIS_NONE, c->hidden_size,
-                                          FR_AXIS_HIDDEN, true, std, error);
+    own->classifier = fr_model_add_linear(model, "classifier", labels, FR_AXIS_LABELS,
+                                          c->hidden_size, FR_AXIS_HIDDEN, true, std, error);
     return own->classifier ? FR_OK : error->status;
 }
 

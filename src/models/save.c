@@ -234,6 +234,8 @@ fr_status fr_model_save_as(const fr_model *model, const char *folder,
     fr_free(s.ends);
     FR_TRY(status);
     FR_TRY(fr_generation_write(model, folder, error));
+    if (model->sentence)
+        FR_TRY(fr_sentence_save(model->sentence, model, folder, error));
     return write_config(model, folder, dtype, error); /* last: with it the folder is a model */
 }
 

@@ -258,14 +258,23 @@ static fr_status load_prompt(fr_sentence *s, const char *folder, fr_error *error
     return status;
 }
 
+bool fr_sentence_is_folder(const char *folder)
+{
+    char *path = fr_path_join(folder, "modules.json");
+    bool there = path && fr_path_exists(path);
+    fr_free(path);
+    return there;
+}
+
 fr_status fr_sentence_load(fr_sentence *sentence, const char *folder, fr_error *error)
 {
     *sentence = (fr_sentence){.pooling = {FR_POOLING_MEAN}, .poolings = 1};
     char *path = fr_path_join(folder, "modules.json");
     if (!path)
         return fr_fail(error, FR_NO_MEMORY, "no memory for a path in %s", folder);
-    fr_status status = fr_path_exists(path) ? read_modules(sentence, folder, path, error)
-                                            : load_transformer(sentence, folder, "", error);
+    fr_status status = fr_sentence_is_folder(folder)
+                           ? read_modules(sentence, folder, path, error)
+                           : load_transformer(sentence, folder, "", error);
     if (status == FR_OK)
         status = load_prompt(sentence, folder, error);
     fr_free(path);

@@ -225,13 +225,6 @@ typedef struct fr_relative_layer {
 /* What fr_step.relative_bias wants for rows of at most `tokens` keys: (H, 2R + 1). */
 fr_tensor *fr_relative_bias(const fr_relative_layer *layer, fr_tape *tape, int64_t tokens);
 
-/* ---- one vector for a row ---- */
-
-/* x (B, T, C), lengths (B) i32 or NULL (all T) -> (B, C). */
-fr_tensor *fr_pool(fr_tape *tape, fr_tensor *x, const fr_tensor *lengths, fr_pooling mode);
-/* x / |x| over the last axis. */
-fr_tensor *fr_normalize(fr_tape *tape, fr_tensor *x);
-
 /* ---- an encoder's layer ---- */
 
 enum { FR_ENCODER_PARTS = 8, FR_ENCODER_CALLS = 1 << FR_ENCODER_PARTS };

@@ -22,13 +22,17 @@ static const fr_option options[] = {
     {"scale", FR_OPTION_FLOAT, offsetof(embedding_options, scale), NULL, 1e-3, 1e4, NULL,
      "Factor s of the cosine before the softmax."},
     {"pooling", FR_OPTION_CHOICE, offsetof(embedding_options, pooling), NULL, 0, 0,
-     fr_pooling_names, "How the states of a text's tokens become its vector."},
+     fr_pooling_names,
+     "How the states of a text's tokens become its vector, unless the folder of the model says "
+     "it."},
 };
 
-/* How a text's states become its vector, of length 1; what is exported says it too. */
+/* How a text's states become its vector: as the folder says from which the model came, else as the recipe does. */
 static fr_sentence sentence_of(const fr_objective *objective)
 {
     const embedding_options *o = objective->options;
+    if (objective->model->sentence)
+        return *objective->model->sentence;
     return (fr_sentence){
         .pooling = {(fr_pooling)o->pooling}, .poolings = 1, .normalize = true, .model_path = ""};
 }
@@ -81,7 +85,7 @@ static fr_tensor *ranked(fr_tape *tape, fr_tensor *a, fr_tensor *p, float factor
 static fr_tensor *loss(fr_objective *objective, fr_tape *tape, const fr_batch *batch, float scale)
 {
     const embedding_options *o = objective->options;
-    fr_tensor *vectors = embed(objective, tape, batch);
+    fr_tensor *vectors = fr_normalize(tape, embed(objective, tape, batch));
     fr_tensor *a = side(tape, vectors, 0), *p = side(tape, vectors, 1);
     if (batch->labels)
         return scored(tape, a, p, batch->labels, scale);

@@ -2,8 +2,6 @@
    written. */
 #include "models_help.h"
 
-#include "nn/nn.h"
-
 #include <unistd.h>
 
 /* ---- pooling ---- */
@@ -241,6 +239,58 @@ static void test_what_is_written_says_the_same_again(void **state)
     fr_model_destroy(model);
 }
 
+static void replace(const char *name, const char *from, const char *to)
+{
+    char path[400];
+    char *text;
+    size_t size;
+    fr_buffer out = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    must(fr_file_read(path, 0, &text, &size, NULL), NULL);
+    char *at = strstr(text, from);
+    assert_non_null(at);
+    fr_buffer_printf(&out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    must(fr_file_write(path, out.data, out.size, NULL), NULL);
+    fr_buffer_free(&out);
+    fr_free(text);
+}
+
+/* As all-mpnet-base-v2, whose config.json names a class with a head that the file does not hold. */
+static void test_a_folder_of_sentences_is_a_body_with_a_vector_and_stays_one(void **state)
+{
+    (void)state;
+    fr_error error = {0};
+    fr_model *model, *again;
+    must(try_recipe(&model, "kind: mpnet, hidden_size: 8, num_hidden_layers: 1, vocab_size: 50", 1,
+                    false, &error),
+         &error);
+    must(fr_folder_remove(folder, NULL), NULL);
+    must(fr_model_save(model, folder, FR_F32, &error), &error);
+    const fr_sentence mean = {.pooling = {FR_POOLING_MEAN}, .poolings = 1, .normalize = true};
+    must(fr_sentence_save(&mean, model, folder, &error), &error);
+    fr_model_destroy(model);
+    const fr_model_head none = {.task = FR_TASK_NONE};
+    must(fr_model_load_as(&model, folder, &(fr_model_change){.head = &none}, &error), &error);
+    assert_non_null(model->sentence);
+    must(fr_model_save(model, folder, FR_F32, &error), &error);
+    replace("config.json", "MPNetModel", "MPNetForMaskedLM");
+    must(fr_model_load(&again, folder, &error), &error);
+    assert_int_equal(again->head.task, FR_TASK_NONE);
+    assert_true(again->sentence && again->sentence->normalize);
+    fr_tape *tape = tape_of(FR_TAPE_NO_GRAD, false);
+    fr_outputs outputs;
+    fr_batch batch = {.ids = ids_of(tape, 2, 5)};
+    fr_model_outputs(again, tape, &batch, &outputs);
+    must(fr_tape_check(tape, &error), &error);
+    fr_tensor *found = fr_outputs_find(&outputs, "sentence_embedding");
+    fr_tensor *expected = fr_normalize(
+        tape, fr_pool(tape, fr_outputs_find(&outputs, "last_hidden_state"), NULL, FR_POOLING_MEAN));
+    assert_memory_equal(fr_tensor_host(found), fr_tensor_host(expected), fr_tensor_bytes(expected));
+    fr_tape_destroy(tape);
+    fr_model_destroy(again);
+    fr_model_destroy(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_a_plain_folder_is_pooled_by_its_mean),
         cmocka_unit_test(test_what_would_give_other_vectors_is_refused),
         cmocka_unit_test(test_what_is_written_says_the_same_again),
+        cmocka_unit_test(test_a_folder_of_sentences_is_a_body_with_a_vector_and_stays_one),
     };
     return cmocka_run_group_tests_name("sentence encoders", tests, make_folder, remove_folder);
 }
