@@ -96,6 +96,22 @@ static void read_id(const fr_gguf *file, const char *key, const char *field, jso
     json_object_set_new(config, field, known ? json_integer(id) : json_null());
 }
 
+/* A small file must not ask for a large model: each layer has a tensor, and each expert a number. */
+static fr_status check_counts(const fr_gguf *file, const fr_gguf_arch *arch, fr_error *error)
+{
+    char key[FR_GGUF_KEY];
+    int64_t layers = 0, experts = 0, numbers = 0, tensors = (int64_t)fr_gguf_count(file);
+    fr_gguf_int(fr_gguf_value_find(file, fr_gguf_key(arch, "block_count", key)), &layers);
+    fr_gguf_int(fr_gguf_value_find(file, fr_gguf_key(arch, "expert_count", key)), &experts);
+    for (size_t i = 0; i < fr_gguf_count(file); i++)
+        numbers += (int64_t)fr_gguf_at(file, i)->bytes;
+    if (layers <= tensors && (layers < 1 || experts <= numbers / layers))
+        return FR_OK;
+    return fr_fail_at(error, FR_BAD_INPUT, fr_gguf_path(file), 0,
+                      "%lld layers with %lld experts are claimed, but there are %lld tensors",
+                      (long long)layers, (long long)experts, (long long)tensors);
+}
+
 static fr_status read_config(const fr_gguf *file, const fr_gguf_arch *arch, json_t *config,
                              fr_error *error)
 {
@@ -109,6 +125,7 @@ static fr_status read_config(const fr_gguf *file, const fr_gguf_arch *arch, json
     if (!embedding || embedding->rank != 2)
         return fr_fail_at(error, FR_BAD_INPUT, fr_gguf_path(file), 0,
                           "there is no matrix token_embd.weight");
+    FR_TRY(check_counts(file, arch, error));
     json_object_set_new(config, "model_type", json_string(arch->model_type));
     json_object_set_new(config, "vocab_size", json_integer(embedding->shape[0]));
     json_object_set_new(config, "tie_word_embeddings",
