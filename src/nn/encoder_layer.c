@@ -51,6 +51,12 @@ static void list_parts(fr_step *step, fr_tensor ***parts)
     parts[7] = &step->merged;
 }
 
+/* A part's bit in fr_encoder_call.given; the last three come together. */
+static int bit_of(int part)
+{
+    return 1 << (part < FR_ENCODER_PARTS - 3 ? part : FR_ENCODER_PARTS - 3);
+}
+
 static fr_tensor *apply_again(fr_tape *tape, fr_tensor *const *inputs, int count, void *context)
 {
     const fr_encoder_call *call = context;
@@ -59,7 +65,7 @@ static fr_tensor *apply_again(fr_tape *tape, fr_tensor *const *inputs, int count
     list_parts(&step, parts);
     int next = 1;
     for (int i = 0; i < FR_ENCODER_PARTS; i++)
-        if (call->given & 1 << i && next < count)
+        if (call->given & bit_of(i) && next < count)
             *parts[i] = inputs[next++];
     return apply(call->layer, tape, inputs[0], &step);
 }
@@ -76,7 +82,7 @@ fr_tensor *fr_encoder_layer_apply(fr_encoder_layer *layer, fr_tape *tape, fr_ten
     for (int i = 0; i < FR_ENCODER_PARTS; i++)
         if (*parts[i]) {
             inputs[count++] = *parts[i];
-            given |= 1 << i;
+            given |= bit_of(i);
         }
     return fr_recompute(tape, apply_again, inputs, count, &layer->calls[given]);
 }

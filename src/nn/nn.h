@@ -227,7 +227,7 @@ fr_tensor *fr_relative_bias(const fr_relative_layer *layer, fr_tape *tape, int64
 
 /* ---- an encoder's layer ---- */
 
-enum { FR_ENCODER_PARTS = 8, FR_ENCODER_CALLS = 1 << FR_ENCODER_PARTS };
+enum { FR_ENCODER_PARTS = 8, FR_ENCODER_CALLS = 1 << (FR_ENCODER_PARTS - 2) };
 typedef struct fr_encoder_call {
     const struct fr_encoder_layer *layer;
     int given; /* which of the step's tensors there are */
