@@ -16,7 +16,8 @@
 
    Windows are short where documents are, so several are packed into a row of L positions, each a
    segment of its own with positions from 0, and rows are batched. Nobody's loss depends on its
-   neighbours, up to the order in which products are summed. Losses of tokens are f32, sums are
+   neighbours, up to the order in which products are summed; windows that a model reads otherwise
+   because they are long (fr_model.reread) get batches of their own. Losses of tokens are f32, sums are
    double, in the order of the text. */
 #include "frugal/decode.h"
 
@@ -44,7 +45,9 @@ struct fr_evaluator {
     int64_t length, rows;                             /* L, B */
     int32_t *inputs, *positions, *segments, *targets; /* (B, L) */
     int64_t row, column;                              /* where the next window goes */
+    bool placed;                                      /* positions are not 0.. in every row */
     bool packed;                                      /* some row holds more than one window */
+    bool reread;                                      /* the batch's texts are read otherwise */
     window *windows;                                  /* (B * L): a row has at most L */
     size_t window_count;
     group *groups;
@@ -74,6 +77,7 @@ static void clear_batch(fr_evaluator *e)
     e->row = e->column = 0;
     e->window_count = 0;
     e->packed = false;
+    e->placed = e->model->reread > 0; /* the batch's width says nothing of its texts' lengths */
     for (int64_t i = 0; i < e->rows * e->length; i++) {
         e->inputs[i] = e->positions[i] = 0;
         e->segments[i] = -1;
@@ -150,7 +154,7 @@ static fr_status score_batch(fr_evaluator *e, fr_error *error)
     int64_t rows = e->row + 1, columns = rows > 1 ? e->length : e->column;
     fr_tape_reset(e->tape, 0);
     fr_batch batch = {.ids = columns_of(e, e->inputs, rows, columns),
-                      .positions = e->packed ? columns_of(e, e->positions, rows, columns) : NULL,
+                      .positions = e->placed ? columns_of(e, e->positions, rows, columns) : NULL,
                       .segments = e->packed ? columns_of(e, e->segments, rows, columns) : NULL,
                       .targets = columns_of(e, e->targets, rows, columns)};
     fr_tensor *losses = NULL, *hidden = fr_model_hidden(e->model, e->tape, &batch, NULL);
@@ -175,6 +179,10 @@ static fr_status add_window(fr_evaluator *e, int64_t group_number, const int32_t
                             int64_t end, int64_t scored, fr_error *error)
 {
     int64_t count = end - begin;
+    bool otherwise = e->model->reread && count > e->model->reread;
+    if (otherwise != e->reread) /* one rule holds for a whole batch */
+        FR_TRY(score_batch(e, error));
+    e->reread = otherwise;
     if (e->column + count > e->length) {
         if (e->row + 1 == e->rows)
             FR_TRY(score_batch(e, error));
@@ -184,6 +192,7 @@ static fr_status add_window(fr_evaluator *e, int64_t group_number, const int32_t
         }
     }
     e->packed |= e->column > 0;
+    e->placed |= e->packed;
     int64_t cell = e->row * e->length + e->column, skip = scored - begin;
     for (int64_t t = 0; t < count; t++) {
         e->inputs[cell + t] = s[begin + t];

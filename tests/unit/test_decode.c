@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 12, CONTEXT = 64 };
+enum { ROWS = 12, CONTEXT = 64, MODELS = 3 };
 
 static fr_tokenizer *tokenizer;
-static fr_model *models[2]; /* llama, gpt2 */
+static fr_model *models[MODELS]; /* llama, gpt2, one that reads texts longer than 16 otherwise */
 
 static fr_model *make_model(const char *section)
 {
@@ -51,14 +51,18 @@ static int make_models(void **state)
         "num_attention_heads: 4, num_key_value_heads: 2, max_position_embeddings: 64}");
     models[1] =
         make_model("model: {kind: gpt2, n_embd: 48, n_layer: 2, n_head: 4, n_positions: 64}");
-    return models[0] && models[1] ? 0 : -1;
+    models[2] = make_model(
+        "model: {kind: phi3, hidden_size: 48, intermediate_size: 96, num_hidden_layers: 2, "
+        "num_attention_heads: 8, max_position_embeddings: 64, rope_type: longrope, "
+        "rope_original_context: 16, rope_short_factor: [1, 1, 1], rope_long_factor: [2, 5, 9]}");
+    return models[0] && models[1] && models[2] ? 0 : -1;
 }
 
 static int free_models(void **state)
 {
     (void)state;
-    fr_model_destroy(models[0]);
-    fr_model_destroy(models[1]);
+    for (int m = 0; m < MODELS; m++)
+        fr_model_destroy(models[m]);
     fr_tokenizer_free(tokenizer);
     return 0;
 }
@@ -180,7 +184,7 @@ static void test_greedy_text_is_what_the_model_gives_without_a_cache(void **stat
     fr_sampling_options options = sampling();
     options.temperature = 0;
     options.max_tokens = 20;
-    for (int m = 0; m < 2; m++) {
+    for (int m = 0; m < MODELS; m++) {
         texts out = {.stop_row = -1};
         fr_generate_row rows[2];
         generate(models[m], (const char *[]){"ab", "The ship"}, 2, &options, &out, rows);
@@ -432,7 +436,7 @@ enum { DOCUMENTS = sizeof library / sizeof *library };
 static void test_every_token_is_scored_once_in_windows_that_overlap(void **state)
 {
     (void)state;
-    for (int m = 0; m < 2; m++)
+    for (int m = 0; m < MODELS; m++)
         for (int64_t length = 1; length <= CONTEXT;
              length = length < 3 ? length + 1 : length * 2 + length % 2) {
             fr_error error;
