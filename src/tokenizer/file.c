@@ -160,7 +160,7 @@ bool fr_tokenizer_exists(const char *path)
     bool gguf = found != NULL;
     if (!gguf && !(found = fr_path_join(path, tokenizer_name)))
         return true;
-    bool there = gguf ? gguf_has_tokenizer(found) : fr_path_exists(found);
+    bool there = gguf ? gguf_has_tokenizer(found) : fr_path_exists(found) || read_is_there(path);
     fr_free(found);
     return there;
 }

@@ -262,7 +262,7 @@ static fr_status write_scored(reading *r, const blueprint_bpe *form)
     for (size_t i = 0; usable && i < count; i++)
         usable[i] = r->type[i] == GGUF_NORMAL;
     fr_status status = usable ? lexicon_merges(&r->out.tokens, MERGES_BY_SCORE, r->score, usable,
-                                                  true, &merges, &merge_count, r->error)
+                                               true, &merges, &merge_count, r->error)
                               : no_memory(r);
     uint32_t *pairs = status == FR_OK
                           ? fr_alloc_array(2 * merge_count + 1, sizeof *pairs, FR_MEMORY_OTHER)

@@ -12,6 +12,8 @@
 
 /* True when `path` is a file of another kind than tokenizer.json, or a folder without one. */
 bool read_is_older(const char *path);
+/* Does a folder hold such a file? (Also true when there is no memory to look.) */
+bool read_is_there(const char *folder);
 /* Read such a path; what lies beside it counts too. */
 fr_status read_tokenizer_files(fr_tokenizer **tokenizer, const char *path, fr_error *error);
 

@@ -147,6 +147,17 @@ static fr_status read_folder(fr_tokenizer **tokenizer, const char *folder, fr_er
                       "qwen.tiktoken)");
 }
 
+bool read_is_there(const char *folder)
+{
+    bool there = false;
+    for (size_t i = 0; i < sizeof folder_files / sizeof *folder_files && !there; i++) {
+        char *path = fr_path_join(folder, folder_files[i].name);
+        there = !path || fr_path_exists(path);
+        fr_free(path);
+    }
+    return there;
+}
+
 bool read_is_older(const char *path)
 {
     if (fr_path_is_folder(path)) {
