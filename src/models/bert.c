@@ -1,6 +1,7 @@
 /* bert.c: BERT (arXiv 1810.04805) and what differs from it by a flag and by names:
        bert      learned positions, token types; a pooler over the first token
        roberta   positions count from the padding id on (arXiv 1907.11692)
+       xlm-roberta  the same under another name, with another vocabulary (arXiv 1911.02116)
        electra   embeddings of their own width; a generator's and a discriminator's head (arXiv 2003.10555)
    Sentence encoders (MiniLM) are bodies of these kinds with pooling beside them (sentence.c). */
 #include "models/encoder.h"
@@ -114,6 +115,15 @@ static const fr_encoder_family roberta = {.model_type = "roberta",
                                           .padding = -1,
                                           .token_types = true,
                                           .heads = roberta_heads};
+static const fr_encoder_family xlm_roberta = {.model_type = "xlm-roberta",
+                                              .prefix = "roberta.",
+                                              .pooler = "roberta.pooler.",
+                                              .layer = "roberta.encoder.layer.",
+                                              FR_ENCODER_BERT_LAYER,
+                                              .places_from_padding = true,
+                                              .padding = -1,
+                                              .token_types = true,
+                                              .heads = roberta_heads};
 static const fr_encoder_family electra = {.model_type = "electra",
                                           .prefix = "electra.",
                                           .layer = "electra.encoder.layer.",
@@ -140,6 +150,11 @@ static void bert_defaults(void *options)
 static void roberta_defaults(void *options)
 {
     defaults(options, &roberta);
+}
+
+static void xlm_roberta_defaults(void *options)
+{
+    defaults(options, &xlm_roberta);
 }
 
 static void electra_defaults(void *options)
@@ -181,8 +196,8 @@ static const fr_config_default absent[] = {{"vocab_size", "30522"},
                                            {"intermediate_size", "3072"},
                                            {"hidden_dropout_prob", "0.1"},
                                            {"attention_probs_dropout_prob", "0.1"}};
-static const fr_config_default roberta_absent[] = {
-    {"vocab_size", "50265"}, {"bos_token_id", "0"}, {"eos_token_id", "2"}};
+static const fr_config_default roberta_absent[] = {{"vocab_size", "50265"}};
+static const fr_config_default ends_absent[] = {{"bos_token_id", "0"}, {"eos_token_id", "2"}};
 static const fr_config_default electra_absent[] = {{"embedding_size", "128"},
                                                    {"hidden_size", "256"},
                                                    {"num_attention_heads", "4"},
@@ -197,7 +212,9 @@ static fr_status read_config(void *config, const json_t *json, const char *path,
     FR_TRY(fr_encoder_check_fields(json, path, error));
     FR_TRY(fr_config_fill(table, config, json, absent, COUNT(absent), error));
     if (family == &roberta)
-        return fr_config_fill(table, config, json, roberta_absent, COUNT(roberta_absent), error);
+        FR_TRY(fr_config_fill(table, config, json, roberta_absent, COUNT(roberta_absent), error));
+    if (family == &roberta || family == &xlm_roberta)
+        return fr_config_fill(table, config, json, ends_absent, COUNT(ends_absent), error);
     if (json_is_null(json_object_get(json, "summary_activation")))
         ((fr_encoder_config *)config)->summary_activation = FR_ACTIVATION_LINEAR;
     if (family == &electra)
@@ -232,6 +249,14 @@ static const fr_model_class roberta_classes[] = {
     {"roberta", "RobertaForMultipleChoice", FR_TASK_MULTIPLE_CHOICE},
     {"roberta", "RobertaForQuestionAnswering", FR_TASK_QUESTION_ANSWERING},
     {0}};
+static const fr_model_class xlm_roberta_classes[] = {
+    {"xlm-roberta", "XLMRobertaForMaskedLM", FR_TASK_MASKED_LM},
+    {"xlm-roberta", "XLMRobertaModel", FR_TASK_NONE},
+    {"xlm-roberta", "XLMRobertaForSequenceClassification", FR_TASK_SEQUENCE_CLASSIFICATION},
+    {"xlm-roberta", "XLMRobertaForTokenClassification", FR_TASK_TOKEN_CLASSIFICATION},
+    {"xlm-roberta", "XLMRobertaForMultipleChoice", FR_TASK_MULTIPLE_CHOICE},
+    {"xlm-roberta", "XLMRobertaForQuestionAnswering", FR_TASK_QUESTION_ANSWERING},
+    {0}};
 static const fr_model_class electra_classes[] = {
     {"electra", "ElectraForPreTraining", FR_TASK_REPLACED_TOKEN},
     {"electra", "ElectraForMaskedLM", FR_TASK_MASKED_LM},
@@ -254,6 +279,7 @@ static const fr_tied_name electra_tied[] = {
     {"generator_lm_head.weight", "electra.embeddings.word_embeddings.weight"}, {0}};
 
 static const char *const bert_types[] = {"bert", NULL}, *const roberta_types[] = {"roberta", NULL},
+                         *const xlm_roberta_types[] = {"xlm-roberta", NULL},
                          *const electra_types[] = {"electra", NULL};
 
 #define FUNCTIONS                                                                                  \
@@ -284,6 +310,19 @@ const fr_model_kind fr_model_roberta = {
               roberta_defaults}},
     .model_types = roberta_types,
     .classes = roberta_classes,
+    .prefix = "roberta.",
+    .tied = roberta_tied,
+    FUNCTIONS,
+};
+
+const fr_model_kind fr_model_xlm_roberta = {
+    .base = {"xlm-roberta",
+             "RoBERTa of a hundred languages: XLM-RoBERTa",
+             "arXiv 1911.02116",
+             {"model.xlm-roberta", bert_options, COUNT(bert_options), sizeof(fr_encoder_config),
+              xlm_roberta_defaults}},
+    .model_types = xlm_roberta_types,
+    .classes = xlm_roberta_classes,
     .prefix = "roberta.",
     .tied = roberta_tied,
     FUNCTIONS,

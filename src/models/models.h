@@ -17,6 +17,7 @@
     KIND(phi3) \
     KIND(bert) \
     KIND(roberta) \
+    KIND(xlm_roberta) \
     KIND(electra) \
     KIND(distilbert) \
     KIND(longformer) \
