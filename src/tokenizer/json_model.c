@@ -329,7 +329,7 @@ static fr_status read_unigram(reader *r, json_t *object, json_t *vocab, const en
     if (!m->scores)
         return NO_MEMORY(r);
     for (size_t i = 0; i < e->tokens; i++) {
-        m->scores[i] = json_number_value(json_array_get(json_array_get(vocab, i), 1));
+        m->scores[i] = json_score(json_number_value(json_array_get(json_array_get(vocab, i), 1)));
         if (i == 0 || m->scores[i] < m->unknown_score)
             m->unknown_score = m->scores[i];
     }

@@ -64,6 +64,8 @@ fr_status json_read_decoder(reader *r, json_t *object);
 fr_status json_read_limits(reader *r, json_t *truncation, json_t *padding);
 fr_status json_build_added_sets(reader *r);
 
+/* A score as the peer reads it: perhaps one bit off (json_score.c). */
+double json_score(double value);
 /* Merges of a byte-pair model (json_merges.c). */
 fr_status json_read_merges(reader *r, json_t *vocab, const json_t *list, bool whole_pieces);
 
