@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHANNELS = 3 };
+enum { CHANNELS = 3, MOST_PIXELS = 1 << 24 }; /* of what a model reads */
 
 struct fr_image_processor {
     bool do_convert_rgb, do_resize, do_center_crop, do_rescale, do_normalize;
@@ -233,6 +233,10 @@ static fr_status check_whole(const fr_image_processor *p, const char *path, fr_e
                           "size must have either height and width or shortest_edge");
     if (p->do_center_crop && (!p->crop_height || !p->crop_width))
         return fr_fail_at(error, FR_BAD_INPUT, path, 0, "crop_size must have height and width");
+    if (p->crop_height * p->crop_width > MOST_PIXELS || p->height * p->width > MOST_PIXELS ||
+        p->shortest_edge * p->shortest_edge > MOST_PIXELS)
+        return fr_fail_at(error, FR_BAD_INPUT, path, 0, "pictures of more than %d pixels",
+                          MOST_PIXELS);
     if (!p->do_normalize)
         return FR_OK;
     FR_TRY(check_numbers(&p->image_mean, false, "image_mean", path, error));
