@@ -4,7 +4,6 @@
 #include "tokenizer/byte_level.h"
 #include "tokenizer/json_reader.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +138,19 @@ void blueprint_write_bpe_json(blueprint *self, const blueprint_bpe *form, const 
     self->failed = self->failed || merges->failed;
 }
 
+/* The fewest digits that stand for this number and no other: see json_score.c. */
+static void write_number(fr_buffer *out, double value)
+{
+    enum { SURE = 15, ALWAYS_ENOUGH = 17 };
+    char text[40];
+    for (int digits = SURE; digits <= ALWAYS_ENOUGH; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    fr_buffer_text(out, text);
+}
+
 void blueprint_write_unigram(blueprint *self, const double *score, size_t unk_id,
                              bool byte_fallback)
 {
@@ -150,8 +162,9 @@ void blueprint_write_unigram(blueprint *self, const double *score, size_t unk_id
     for (size_t id = 0; id < self->tokens.count; id++) {
         fr_buffer_text(&self->model, id ? ",\n      [" : "\n      [");
         write_token(self, &work, id);
-        fr_buffer_printf(&self->model, ", %.17g%s]", score[id],
-                         score[id] == floor(score[id]) && fabs(score[id]) < 1e15 ? ".0" : "");
+        fr_buffer_text(&self->model, ", ");
+        write_number(&self->model, score[id]);
+        fr_buffer_text(&self->model, "]");
     }
     fr_buffer_text(&self->model, "\n    ]\n  }");
     self->failed = self->failed || work.failed;
