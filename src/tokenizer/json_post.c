@@ -46,7 +46,8 @@ static fr_status check_id(const reader *r, const char *where, const char *token,
                           int32_t *out)
 {
     json_int_t value = json_integer_value(id);
-    if (!json_is_integer(id) || value < 0 || (size_t)value >= r->tokenizer->tokens.count)
+    if (!json_is_integer(id) || value < 0 || (size_t)value >= r->tokenizer->tokens.count ||
+        !(r->tokenizer->traits[value] & TOKEN_KNOWN))
         return BAD(r, "%s: '%.60s' stands for %s outside the vocabulary", where, token,
                    json_is_integer(id) ? "an id" : json_kind_name(id));
     *out = (int32_t)value;
