@@ -12,6 +12,7 @@
 static const char *const encoders[] = {
     "kind: bert, " SIZES,
     "kind: roberta, " SIZES,
+    "kind: xlm-roberta, " SIZES,
     "kind: electra, embedding_size: 8, " SIZES,
     "kind: distilbert, dim: 16, n_layers: 2, n_heads: 2, vocab_size: 50",
     "kind: mpnet, " SIZES,

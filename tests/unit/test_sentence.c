@@ -1,5 +1,6 @@
 /* test_sentence.c: states of tokens become vectors as sentence-transformers' modules say; its folders are read, refused and
    written. */
+#include "frugal/decode.h"
 #include "models_help.h"
 
 #include <unistd.h>
@@ -291,6 +292,39 @@ static void test_a_folder_of_sentences_is_a_body_with_a_vector_and_stays_one(voi
     fr_model_destroy(model);
 }
 
+/* ---- texts ---- */
+
+static void test_each_text_gets_its_own_vector_in_whatever_company(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"one", "a much longer text than the others", "two",
+                                        "a much longer text than", "three words here"};
+    enum { TEXTS = sizeof texts / sizeof *texts, C = 8 };
+    fr_error error = {0};
+    fr_tokenizer *tokenizer;
+    must(fr_tokenizer_create_bytes(&tokenizer, &error), &error);
+    fr_model *model =
+        model_of("kind: bert, hidden_size: 8, num_hidden_layers: 2, vocab_size: 257", false);
+    const fr_sentence sentence = {
+        .pooling = {FR_POOLING_MEAN, FR_POOLING_MAX}, .poolings = 2, .max_tokens = 23};
+    float together[TEXTS][2 * C], alone[2 * C];
+    must(fr_embed(model, tokenizer, &sentence, texts, TEXTS, together[0], &error), &error);
+    for (int i = 0; i < TEXTS; i++) {
+        must(fr_embed(model, tokenizer, &sentence, &texts[i], 1, alone, &error), &error);
+        for (int c = 0; c < 2 * C; c++)
+            assert_true(fabsf(alone[c] - together[i][c]) < 1e-5F);
+    }
+    /* the long one was cut where the other ends */
+    for (int c = 0; c < 2 * C; c++)
+        assert_true(fabsf(together[1][c] - together[3][c]) < 1e-5F);
+    assert_true(fabsf(together[0][0] - together[2][0]) > 1e-4F);
+    const char *const empty = "";
+    assert_int_equal(fr_embed(model, tokenizer, &sentence, &empty, 1, alone, &error), FR_BAD_INPUT);
+    contains(error.message, "text 1 has no tokens");
+    fr_model_destroy(model);
+    fr_tokenizer_free(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_a_plain_folder_is_pooled_by_its_mean),
         cmocka_unit_test(test_what_would_give_other_vectors_is_refused),
         cmocka_unit_test(test_what_is_written_says_the_same_again),
+        cmocka_unit_test(test_each_text_gets_its_own_vector_in_whatever_company),
         cmocka_unit_test(test_a_folder_of_sentences_is_a_body_with_a_vector_and_stays_one),
     };
     return cmocka_run_group_tests_name("sentence encoders", tests, make_folder, remove_folder);
