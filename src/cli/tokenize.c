@@ -307,15 +307,17 @@ const cli_verb cli_tokenize = {
     .name = "tokenize",
     .usage = "MODEL < TEXT",
     .summary = "text to token ids, and back",
-    .help = "MODEL is a model folder or a tokenizer.json. Text on standard input becomes ids on "
-            "one line;\n"
-            "with --decode ids become text. Every byte counts, also the newline at the end.\n"
-            "\n"
-            "    printf 'Hello world' | frugal tokenize model\n"
-            "    printf 'Hello world' | frugal tokenize model --offsets --tokens\n"
-            "    echo 15496 995 | frugal tokenize model --decode\n"
-            "    echo '[\"A question?\", \"Its answer.\"]' | frugal tokenize model --lines "
-            "--add-special\n",
+    .help =
+        "MODEL is a model folder or a tokenizer's file: tokenizer.json, SentencePiece's .model,\n"
+        "vocab.txt, vocab.json with merges.txt, or .tiktoken. Text on standard input becomes ids\n"
+        "on one line; with --decode ids become text. Every byte counts, also the newline at the "
+        "end.\n"
+        "\n"
+        "    printf 'Hello world' | frugal tokenize model\n"
+        "    printf 'Hello world' | frugal tokenize model --offsets --tokens\n"
+        "    echo 15496 995 | frugal tokenize model --decode\n"
+        "    echo '[\"A question?\", \"Its answer.\"]' | frugal tokenize model --lines "
+        "--add-special\n",
     .options = &table,
     .least_operands = 1,
     .most_operands = 1,
