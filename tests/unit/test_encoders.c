@@ -151,6 +151,61 @@ static void test_every_head_can_be_planned_without_weights(void **state)
         }
 }
 
+/* ---- training ---- */
+
+static const char *const dropping[] = {
+    "kind: bert, hidden_dropout_prob: 0.2, attention_probs_dropout_prob: 0.3, " SIZES,
+    "kind: electra, embedding_size: 8, hidden_dropout_prob: 0.2, attention_probs_dropout_prob: "
+    "0.3, " SIZES,
+    "kind: distilbert, dim: 16, n_layers: 2, n_heads: 2, vocab_size: 50, dropout: 0.2, "
+    "attention_dropout: 0.3, seq_classif_dropout: 0.1",
+    "kind: mpnet, hidden_dropout_prob: 0.2, attention_probs_dropout_prob: 0.3, " SIZES,
+    "kind: longformer, attention_window: 4, hidden_dropout_prob: 0.2, "
+    "attention_probs_dropout_prob: 0.3, " SIZES,
+    "kind: modernbert, local_attention: 4, attention_dropout: 0.2, mlp_dropout: 0.2, "
+    "embedding_dropout: 0.1, classifier_dropout: 0.2, " SIZES,
+};
+enum { DROPPING = sizeof dropping / sizeof *dropping };
+
+/* The gradient of the table of words for the sum of the logits at a step. */
+static const float *word_gradient(fr_model *model, uint64_t step, bool training, bool recompute)
+{
+    fr_tape *tape =
+        fr_tape_create(&(fr_tape_options){.mode = FR_TAPE_TRAIN, .training = training}, NULL);
+    fr_error error = {0};
+    fr_outputs out;
+    fr_tape_reset(tape, step);
+    fr_batch batch = {.ids = text_of(tape, 2, 9)};
+    model->recompute = recompute;
+    fr_model_zero_gradients(model);
+    fr_model_outputs(model, tape, &batch, &out);
+    fr_tensor *logits = fr_outputs_find(&out, "logits");
+    must(fr_tape_check(tape, &error), &error);
+    fr_tensor *total = fr_sum(tape, fr_multiply(tape, logits, logits));
+    must(fr_tape_backward(tape, total, 1, &error), &error);
+    fr_tape_destroy(tape);
+    return fr_tensor_host(model->parameters[0]->value->grad);
+}
+
+static void test_dropout_drops_in_training_alone_and_recomputes_the_same(void **state)
+{
+    (void)state;
+    for (int i = 0; i < DROPPING; i++) {
+        fr_model *model = headed(dropping[i], FR_TASK_SEQUENCE_CLASSIFICATION, false);
+        must(fr_model_create_gradients(model, NULL), NULL);
+        float first[50 * WIDTH], calm[50 * WIDTH];
+        size_t bytes = fr_tensor_bytes(model->parameters[0]->value);
+        assert_true(bytes <= sizeof first);
+        memcpy(first, word_gradient(model, 3, true, false), bytes);
+        assert_memory_equal(word_gradient(model, 3, true, false), first, bytes);
+        assert_memory_equal(word_gradient(model, 3, true, true), first, bytes);
+        assert_memory_not_equal(word_gradient(model, 4, true, false), first, bytes);
+        memcpy(calm, word_gradient(model, 3, false, false), bytes);
+        assert_memory_equal(word_gradient(model, 4, false, true), calm, bytes);
+        fr_model_destroy(model);
+    }
+}
+
 /* ---- what is refused ---- */
 
 static void refuses(fr_model *model, fr_tape *tape, const fr_batch *batch, const char *message)
@@ -349,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_padding_changes_nothing_about_a_text),
         cmocka_unit_test(test_documents_that_share_a_row_do_not_see_each_other),
         cmocka_unit_test(test_every_head_can_be_planned_without_weights),
+        cmocka_unit_test(test_dropout_drops_in_training_alone_and_recomputes_the_same),
         cmocka_unit_test(test_encoders_do_not_generate),
         cmocka_unit_test(test_rows_that_do_not_fit_are_refused),
         cmocka_unit_test_setup_teardown(test_fields_that_would_make_it_another_model_are_refused,
