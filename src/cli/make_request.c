@@ -117,7 +117,7 @@ fr_status make_request_read(make_request *request, const char *run, fr_error *er
     *request = (make_request){0};
     fr_status status =
         path ? fr_file_read(path, MOST_BYTES, &text, &size, error) : no_memory(error);
-    json_t *json = status == FR_OK ? json_loadb(text, size, 0, &where) : NULL;
+    json_t *json = status == FR_OK ? json_loadb(text, size, JSON_REJECT_DUPLICATES, &where) : NULL;
     if (status == FR_OK && !json)
         status = fr_fail_at(error, FR_BAD_INPUT, path, where.line, "%s", where.text);
     else if (status == FR_OK && (status = unpack(request, json, error)) != FR_OK)

@@ -221,7 +221,7 @@ fr_status fr_data_report_read(const char *path, fr_data_report *report, fr_error
     json_error_t problem;
     *report = (fr_data_report){0};
     FR_TRY(fr_file_read(path, LIMIT, &text, &size, error));
-    json_t *root = json_loadb(text, size, 0, &problem);
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
     fr_free(text);
     if (!root)
         return fr_fail_at(error, FR_BAD_INPUT, path, problem.line, "not JSON: %s", problem.text);

@@ -40,7 +40,7 @@ static size_t space_at(const char *text, size_t size)
         "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
     if (size == 0)
         return 0;
-    if (memchr(" \t\n\v\f\r\x1C\x1D\x1E\x1F", text[0], 10))
+    if (text[0] && strchr(" \t\n\v\f\r\x1C\x1D\x1E\x1F", text[0]))
         return 1;
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
         size_t length = strlen(wide[i]);

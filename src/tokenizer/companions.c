@@ -13,8 +13,7 @@ fr_status companions_load(companion companions[COMPANIONS], const char *folder, 
         char *path = fr_path_join(folder, companion_names[i]);
         fr_status status = path ? FR_OK : fr_fail(error, FR_NO_MEMORY, "no memory for a path");
         if (path && fr_path_exists(path))
-            status =
-                fr_file_read(path, LARGEST, &companions[i].text, &companions[i].size, error);
+            status = fr_file_read(path, LARGEST, &companions[i].text, &companions[i].size, error);
         fr_free(path);
         FR_TRY(status);
     }
@@ -28,9 +27,8 @@ fr_status companions_save(const companion companions[COMPANIONS], const char *fo
         if (!companions[i].text)
             continue;
         char *path = fr_path_join(folder, companion_names[i]);
-        fr_status status =
-            path ? fr_file_write(path, companions[i].text, companions[i].size, error)
-                 : fr_fail(error, FR_NO_MEMORY, "no memory for a path");
+        fr_status status = path ? fr_file_write(path, companions[i].text, companions[i].size, error)
+                                : fr_fail(error, FR_NO_MEMORY, "no memory for a path");
         fr_free(path);
         FR_TRY(status);
     }
