@@ -1,0 +1,41 @@
+/* probes.h: how well a model does its task on labelled examples. */
+#ifndef FRUGAL_PROBES_H
+#define FRUGAL_PROBES_H
+
+#include "frugal/examples.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Figures by name: "loss" (nats), "accuracy", "f1_macro", "matthews", "mse", "pearson", "spearman", ... docs/evaluation.md says what each
+   is. A figure that is not defined (a correlation of constants) is NaN. */
+enum { FR_MOST_FIGURES = 12 };
+typedef struct fr_judgement {
+    struct {
+        const char *name; /* static */
+        double value;
+    } figures[FR_MOST_FIGURES];
+    int count;
+    int64_t examples;
+} fr_judgement;
+double fr_judgement_figure(const fr_judgement *judgement,
+                           const char *name); /* NaN: there is none */
+
+/* What the model says of example `number` (in the file's order of examples): a class (its name, or its number as text), numbers, several
+   classes or tags as JSON; `score`: the probability of the class. */
+struct json_t;
+typedef fr_status fr_prediction(void *context, int64_t number, struct json_t *prediction,
+                                fr_error *error);
+
+/* The form of examples that a head is judged on; FR_EXAMPLES_NONE: none. */
+fr_example_form fr_task_examples(fr_task task);
+/* Judge a model on encoded examples, `rows` at a time. `sentence` says how a body's states become vectors (NULL: their mean). `each` (may be NULL) gets what is said of every example. */
+fr_status fr_judge(fr_model *model, fr_examples *examples, const fr_sentence *sentence,
+                   int64_t rows, fr_prediction *each, void *context, fr_judgement *judgement,
+                   fr_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
