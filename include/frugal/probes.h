@@ -30,10 +30,9 @@ typedef fr_status fr_prediction(void *context, int64_t number, struct json_t *pr
 
 /* The form of examples that a head is judged on; FR_EXAMPLES_NONE: none. */
 fr_example_form fr_task_examples(fr_task task);
-/* Judge a model on encoded examples, `rows` at a time. `sentence` says how a body's states become vectors (NULL: their mean). `each` (may be NULL) gets what is said of every example. */
-fr_status fr_judge(fr_model *model, fr_examples *examples, const fr_sentence *sentence,
-                   int64_t rows, fr_prediction *each, void *context, fr_judgement *judgement,
-                   fr_error *error);
+/* Judge a model on encoded examples, `rows` at a time. A body without a vector of its own is judged by the mean of its states. `each` (may be NULL) gets what is said of every example. */
+fr_status fr_judge(fr_model *model, fr_examples *examples, int64_t rows, fr_prediction *each,
+                   void *context, fr_judgement *judgement, fr_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,9 @@
 /* eval.c: `frugal eval`: how well a model predicts text, per file and in all. docs/evaluation.md
    says what is counted. */
-#include "cli/cli.h"
+#include "cli/eval.h"
 
 #include "frugal/decode.h"
+#include "frugal/probes.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -10,15 +11,15 @@
 enum { LARGEST_DOCUMENT = 16 << 20 }; /* bytes; a plain file up to this size is one document */
 
 typedef struct eval_options {
-    int64_t length;
-    char *text_key;
+    int64_t length, batch;
+    char *text_key, *predictions;
     int weights; /* fr_weights */
 } eval_options;
 
 static void defaults(void *o)
 {
-    ((eval_options *)o)->text_key = fr_string_copy("text");
-    ((eval_options *)o)->weights = FR_WEIGHTS_STORED;
+    *(eval_options *)o = (eval_options){
+        .batch = 16, .text_key = fr_string_copy("text"), .weights = FR_WEIGHTS_STORED};
 }
 
 static const fr_option options[] = {
@@ -26,6 +27,11 @@ static const fr_option options[] = {
      "windows in which long documents are read; 0: the model's context"},
     {"text_key", FR_OPTION_STRING, offsetof(eval_options, text_key), NULL, 0, 0, NULL,
      "the key of the text in JSON lines"},
+    {"predictions", FR_OPTION_STRING, offsetof(eval_options, predictions), NULL, 0, 0, NULL,
+     "labelled examples: file for what the model says of each, a line of JSON in the examples' "
+     "order"},
+    {"batch", FR_OPTION_INT, offsetof(eval_options, batch), "examples", 1, 1 << 16, NULL,
+     "labelled examples that are read at once"},
     CLI_WEIGHTS_OPTION(eval_options, weights),
 };
 static const fr_option_table table = {"eval", options, sizeof options / sizeof *options,
@@ -149,8 +155,38 @@ static fr_status evaluate(evaluation *e, fr_error *error)
     return e->call->json ? print_json(e, &total, error) : print_table(e, &total, error);
 }
 
+/* What the model's head is judged on; FR_EXAMPLES_NONE: plain text. A GGUF file is a causal language model. */
+static fr_status form_of(const char *model, fr_example_form *form, fr_error *error)
+{
+    fr_model_head head;
+    char *config = fr_path_join(model, "config.json");
+    bool there = config && fr_path_exists(config);
+    *form = FR_EXAMPLES_NONE;
+    fr_free(config);
+    if (!there)
+        return FR_OK;
+    FR_TRY(fr_model_folder_head(&head, model, error));
+    *form = fr_task_examples(head.task);
+    bool text = head.task == FR_TASK_CAUSAL_LM;
+    fr_task task = head.task;
+    fr_model_head_free(&head);
+    if (text || *form)
+        return FR_OK;
+    return fr_fail_at(error, FR_UNSUPPORTED, model, 0, "models for task %s are not judged",
+                      fr_task_names[task]);
+}
+
 static fr_status run(const cli_call *call, fr_error *error)
 {
+    const eval_options *o = call->options;
+    fr_example_form form;
+    FR_TRY(form_of(call->operands[0], &form, error));
+    if (form)
+        return cli_eval_examples(call, form, o->length, o->batch, o->predictions, error);
+    if (o->predictions || call->word_count)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "this is a causal language model: it is judged on plain text, without "
+                       "--predictions or names of fields");
     evaluation e = {.call = call};
     fr_status status = evaluate(&e, error);
     for (size_t i = 0; i < e.file_count; i++)
@@ -170,16 +206,23 @@ static const char help[] =
     "cleaning. Every token is\n"
     "scored once; documents longer than the context are read in overlapping windows.\n"
     "\n"
+    "A model for another task (its class says which) is judged on a file of labelled examples, "
+    ".jsonl or .tsv: accuracy, F1,\n"
+    "correlations, whatever fits (docs/evaluation.md). key=value words name the fields of a record "
+    "(docs/fine-tuning.md).\n"
+    "\n"
     "  frugal eval out held_out.txt\n"
-    "  frugal eval out books/ notes.jsonl --json";
+    "  frugal eval out books/ notes.jsonl --json\n"
+    "  frugal eval classifier test.jsonl text=sentence label=class --predictions said.jsonl";
 
 const cli_verb cli_eval = {
     .name = "eval",
-    .usage = "MODEL TEXT...",
-    .summary = "loss, perplexity and bits per byte of text",
+    .usage = "MODEL TEXT... | MODEL EXAMPLES.jsonl [key=value ...]",
+    .summary = "how well a model does: bits per byte of text, accuracy on labelled examples",
     .help = help,
     .options = &table,
     .least_operands = 2,
     .most_operands = SIZE_MAX,
+    .takes_words = true,
     .run = run,
 };

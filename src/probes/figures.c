@@ -187,10 +187,11 @@ void spans_count(span_counts *counts, const fr_strings *names, const int32_t *sa
     }
 }
 
-void figures_of_spans(fr_judgement *judgement, const span_counts *counts)
+void figures_of_counts(fr_judgement *judgement, const span_counts *counts,
+                       const char *const names[3])
 {
     double both = (double)counts->both;
-    figures_add(judgement, "span_precision", counts->said ? both / (double)counts->said : 0);
-    figures_add(judgement, "span_recall", counts->right ? both / (double)counts->right : 0);
-    figures_add(judgement, "span_f1", f1(both, (double)counts->said, (double)counts->right));
+    figures_add(judgement, names[0], counts->said ? both / (double)counts->said : 0);
+    figures_add(judgement, names[1], counts->right ? both / (double)counts->right : 0);
+    figures_add(judgement, names[2], f1(both, (double)counts->said, (double)counts->right));
 }

@@ -21,6 +21,8 @@ bool spans_are_there(const fr_strings *names);
 /* Count the spans of one example's words. */
 void spans_count(span_counts *counts, const fr_strings *names, const int32_t *said,
                  const int32_t *right, int64_t words);
-void figures_of_spans(fr_judgement *judgement, const span_counts *counts);
+/* Adds precision, recall and F1 under the three names. */
+void figures_of_counts(fr_judgement *judgement, const span_counts *counts,
+                       const char *const names[3]);
 
 #endif

@@ -12,7 +12,6 @@
 typedef struct judging {
     fr_model *model;
     fr_examples *examples;
-    const fr_sentence *sentence; /* NULL: the mean */
     fr_batch_source *source;
     fr_tape *tape;
     fr_micro_batch micro;
@@ -222,12 +221,13 @@ static fr_status take_targets(judging *j)
 
 static fr_status take_pairs(judging *j)
 {
-    static const fr_sentence mean = {
-        .pooling = {FR_POOLING_MEAN}, .poolings = 1, .normalize = true};
-    fr_tensor *hidden = fr_model_hidden(j->model, j->tape, &j->batch, NULL);
-    fr_tensor *vectors = hidden ? fr_sentence_pool(j->sentence ? j->sentence : &mean, j->tape,
-                                                   hidden, j->batch.lengths)
-                                : NULL;
+    fr_outputs outputs;
+    fr_model_outputs(j->model, j->tape, &j->batch, &outputs);
+    fr_tensor *vectors = fr_outputs_find(&outputs, "sentence_embedding");
+    if (!vectors)
+        vectors = fr_pool(j->tape, fr_outputs_find(&outputs, "last_hidden_state"), j->batch.lengths,
+                          FR_POOLING_MEAN);
+    vectors = fr_normalize(j->tape, vectors);
     FR_TRY(fr_tape_check(j->tape, j->error));
     int64_t rows = vectors->shape[0];
     const float *scores = fr_micro_batch_get(&j->micro, FR_FIELD_LABELS),
@@ -331,6 +331,8 @@ static fr_status take_all(judging *j)
 
 static fr_status conclude(judging *j)
 {
+    static const char *const span_names[] = {"span_precision", "span_recall", "span_f1"},
+                             *const several_names[] = {"precision", "recall", "f1_micro"};
     fr_judgement *result = j->judgement;
     double targets = (double)j->targets;
     fr_task task = j->model->head.task;
@@ -344,10 +346,10 @@ static fr_status conclude(judging *j)
         figures_of_classes(result, j->table, j->classes);
     else if (task != FR_TASK_NONE && j->model->head.problem == FR_PROBLEM_MULTI_LABEL) {
         figures_add(result, "accuracy", (double)j->hits / targets);
-        figures_of_spans(result, &j->spans);
+        figures_of_counts(result, &j->spans, several_names);
     }
     if (task == FR_TASK_TOKEN_CLASSIFICATION && spans_are_there(&j->model->head.names))
-        figures_of_spans(result, &j->spans);
+        figures_of_counts(result, &j->spans, span_names);
     if (j->numbers)
         return figures_of_numbers(result, j->said, j->right, j->numbers, j->error);
     if (task == FR_TASK_NONE)
@@ -394,13 +396,11 @@ fr_example_form fr_task_examples(fr_task task)
     }
 }
 
-fr_status fr_judge(fr_model *model, fr_examples *examples, const fr_sentence *sentence,
-                   int64_t rows, fr_prediction *each, void *context, fr_judgement *judgement,
-                   fr_error *error)
+fr_status fr_judge(fr_model *model, fr_examples *examples, int64_t rows, fr_prediction *each,
+                   void *context, fr_judgement *judgement, fr_error *error)
 {
     judging j = {.model = model,
                  .examples = examples,
-                 .sentence = sentence,
                  .each = each,
                  .context = context,
                  .judgement = judgement,
