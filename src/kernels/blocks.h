@@ -79,6 +79,14 @@ static inline void decode_q4_k(float *restrict out, const uint8_t *restrict bloc
     }
 }
 
+/* Numbers of two groups of 16 from bytes, 32 too large. */
+static inline void scale_q6_k(float *restrict out, const uint8_t *restrict q, float first,
+                              float second)
+{
+    SIMD for (int i = 0; i < 16; i++) out[i] = first * (float)(q[i] - 32);
+    SIMD for (int i = 16; i < 32; i++) out[i] = second * (float)(q[i] - 32);
+}
+
 static inline void decode_q6_k(float *restrict out, const uint8_t *restrict block)
 {
     const uint8_t *low = block, *high = block + 128;
@@ -86,18 +94,18 @@ static inline void decode_q6_k(float *restrict out, const uint8_t *restrict bloc
     float d = half_at(block + 208), s[16];
     for (int g = 0; g < 16; g++)
         s[g] = d * (float)scales[g];
-    for (int half = 0; half < 2; half++, low += 64, high += 32, out += 128)
-        for (int g = 0; g < 2; g++) { /* groups g, g + 2, g + 4, g + 6 of this half */
-            const float *t = s + 8 * half + g;
-            SIMD for (int i = 16 * g; i < 16 * g + 16; i++)
-            {
-                int h = high[i];
-                out[i] = t[0] * (float)(((low[i] & 15) | (h & 3) << 4) - 32);
-                out[i + 32] = t[2] * (float)(((low[i + 32] & 15) | (h >> 2 & 3) << 4) - 32);
-                out[i + 64] = t[4] * (float)((low[i] >> 4 | (h >> 4 & 3) << 4) - 32);
-                out[i + 96] = t[6] * (float)((low[i + 32] >> 4 | (h >> 6) << 4) - 32);
-            }
-        }
+    for (int half = 0; half < 2; half++, low += 64, high += 32, out += 128) {
+        const float *t = s + 8 * half;
+        uint8_t q[4][32];
+        SIMD for (int i = 0; i < 32; i++) q[0][i] = (uint8_t)((low[i] & 15) | (high[i] & 3) << 4);
+        SIMD for (int i = 0; i < 32; i++) q[1][i] =
+            (uint8_t)((low[i + 32] & 15) | (high[i] & 12) << 2);
+        SIMD for (int i = 0; i < 32; i++) q[2][i] = (uint8_t)(low[i] >> 4 | (high[i] & 48));
+        SIMD for (int i = 0; i < 32; i++) q[3][i] =
+            (uint8_t)(low[i + 32] >> 4 | (high[i] & 192) >> 2);
+        for (int part = 0; part < 4; part++)
+            scale_q6_k(out + 32 * part, q[part], t[2 * part], t[2 * part + 1]);
+    }
 }
 
 /* Numbers [begin, begin + count) as f32; both are multiples of the block. */

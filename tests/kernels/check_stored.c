@@ -154,6 +154,7 @@ void check_stored(const fr_kernels *kernels)
         check_decode(kernels, format);
         check_quantise(format);
         check_product(kernels, format, 1, 5, 512);
+        check_product(kernels, format, 2, 70, 768);
         check_product(kernels, format, 3, 66, 1280);
         check_product(kernels, format, 20, 33, 256);
     }
