@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The last takes what no other recognises. */
 static const weight_container *const containers[] = {&weight_container_torch,
                                                      &weight_container_safetensors};
 
@@ -88,9 +89,10 @@ static fr_status fill(fr_weight_file *file, const char *path, fr_error *error)
     if (!file->path)
         return fr_fail(error, FR_NO_MEMORY, "no memory to open %s", path);
     FR_TRY(fr_map_open(&file->map, path, error));
-    for (size_t i = 0; !file->container; i++)
-        if (!containers[i]->recognises || containers[i]->recognises(&file->map))
-            file->container = containers[i];
+    size_t last = sizeof containers / sizeof *containers - 1, i = 0;
+    while (i < last && !containers[i]->recognises(&file->map))
+        i++;
+    file->container = containers[i];
     FR_TRY(file->container->open(file, error));
     return sort(file, error);
 }

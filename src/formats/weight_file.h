@@ -7,7 +7,7 @@
 
 typedef struct weight_container {
     const char *name;
-    /* By the first bytes. NULL: takes every file that no other takes. */
+    /* By the first bytes. NULL for the last one, which takes every file that no other takes. */
     bool (*recognises)(const fr_map *map);
     /* Fill `tensors` and `count` of the file, whose path and map are there; `own` is the container's. After a failure `close` is called
        as well. */
