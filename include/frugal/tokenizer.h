@@ -99,6 +99,8 @@ fr_status fr_tokenizer_decode(const fr_tokenizer *tokenizer, const int32_t *ids,
 /* The bytes of one token (not terminated), NULL for an unknown id: what it decodes to where the decoder of the file is ByteLevel, else
    as the vocabulary spells it. */
 const char *fr_tokenizer_bytes(const fr_tokenizer *tokenizer, int32_t id, size_t *size);
+/* Is the decoder of the file ByteLevel, so that a text is its tokens' bytes one behind the other? */
+bool fr_tokenizer_decodes_bytes(const fr_tokenizer *tokenizer);
 int64_t fr_tokenizer_size(const fr_tokenizer *tokenizer); /* vocabulary size: largest id + 1 */
 int32_t fr_tokenizer_id(const fr_tokenizer *tokenizer,
                         const char *token); /* of an added or special token, -1: none */

@@ -103,13 +103,19 @@ static fr_status print_json(const answer *a, fr_error *error)
                           error);
 }
 
+/* The text of an encoder-decoder does not continue its prompt. */
+static bool shows_prompt(const answer *a)
+{
+    return !a->options->only_new && !a->model->kind->encode;
+}
+
 /* What the first sample's stream has not printed: the other samples. */
 static fr_status print_rest(const answer *a, fr_error *error)
 {
     FR_TRY(cli_print(error, "\n"));
     for (int64_t i = 1; i < a->options->samples && a->rows[i].new_tokens > 0; i++) {
         FR_TRY(cli_print(error, "\n--- sample %lld of %lld ---\n%s", (long long)i + 1,
-                         (long long)a->options->samples, a->options->only_new ? "" : a->prompt));
+                         (long long)a->options->samples, shows_prompt(a) ? a->prompt : ""));
         FR_TRY(cli_write(a->texts[i].data ? a->texts[i].data : "", a->texts[i].size, error));
         FR_TRY(cli_print(error, "\n"));
     }
@@ -133,7 +139,7 @@ static void tell_speed(const answer *a)
 
 static fr_status print_prompt(answer *a, fr_error *error)
 {
-    bool wanted = !a->begun && !a->call->json && !a->options->only_new;
+    bool wanted = !a->begun && !a->call->json && shows_prompt(a);
     a->begun = true;
     return wanted ? cli_print(error, "%s", a->prompt) : FR_OK;
 }
@@ -279,6 +285,8 @@ static const char help[] =
     "Without PROMPT: on a terminal each line you type is a prompt; else the prompt is standard "
     "input.\n"
     "An empty prompt lets the model begin a text of its own.\n"
+    "An encoder-decoder (T5, BART, mBART) reads the prompt and writes another text: its "
+    "translation or summary, say.\n"
     "With --chat PROMPT, or each line, is what you say in a conversation; only the answers are "
     "printed. What was said before is\n"
     "kept; when it no longer fits the model's context, the oldest turns are left out, and that is "

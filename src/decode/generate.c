@@ -9,6 +9,9 @@
          a step costs, are read once for all of them. GROUP is within the reach of the kernel for
          few rows, which sums every row alike, however many there are.
 
+   An encoder-decoder reads the prompt with its encoder, once, and its text begins anew, with the id that
+   the model begins texts with.
+
    More prompts than GROUP are done group after group, which also bounds the cache's memory. Nothing
    is allocated by us per token. */
 #include "decode/stream.h"
@@ -16,14 +19,18 @@
 #include <string.h>
 
 enum { CHUNK = 512, GROUP = 8 };
+enum { CONTEXT = 8 }; /* ids of the prompt that a decoder of texts sees */
 
 typedef struct row {
     int64_t number; /* in the caller's list */
-    int32_t *ids;   /* prompt and what was made; room for all that may come */
+    const fr_ids *prompt;
+    int32_t
+        *ids; /* prompt (not of encoder-decoders) and what was made; room for all that may come */
     size_t count, most;
     text_stream stream;
     fr_generate_row info;
     bool done;
+    size_t begin, read; /* ids up to `read` are in the stream; see push_decoded */
 } row;
 
 typedef struct generation {
@@ -52,8 +59,16 @@ const char *fr_generate_end_name(fr_generate_end end)
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
+/* An encoder-decoder: the prompt is its source. */
+static bool translates(const generation *g)
+{
+    return g->model->kind->encode != NULL;
+}
+
 static int32_t beginning(const generation *g)
 {
+    if (translates(g) && g->model->decoder_start >= 0)
+        return (int32_t)g->model->decoder_start;
     if (g->model->bos >= 0)
         return (int32_t)g->model->bos;
     int32_t end = fr_tokenizer_end_of_text(g->tokenizer);
@@ -69,11 +84,13 @@ static fr_status check_prompt(const generation *g, const fr_ids *ids, size_t num
             return fr_fail(error, FR_BAD_INPUT,
                            "prompt %zu: the tokenizer gives id %d, the model knows %lld ids",
                            number + 1, (int)ids->ids[i], (long long)g->model->vocabulary);
-    if (ids->count == 0 && beginning(g) < 0)
-        return fr_fail(error, FR_BAD_INPUT,
-                       "prompt %zu is empty and the model has no token to begin a text with",
+    if (ids->count == 0 && translates(g))
+        return fr_fail(error, FR_BAD_INPUT, "prompt %zu is empty: there is nothing to encode",
                        number + 1);
-    if ((int64_t)ids->count >= g->model->max_positions)
+    if ((ids->count == 0 || translates(g)) && beginning(g) < 0)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "prompt %zu: the model has no token to begin a text with", number + 1);
+    if (!translates(g) && (int64_t)ids->count >= g->model->max_positions)
         return fr_fail(
             error, FR_BAD_INPUT,
             "prompt %zu has %zu tokens; the model's context of %lld leaves no room to go on",
@@ -83,20 +100,25 @@ static fr_status check_prompt(const generation *g, const fr_ids *ids, size_t num
 
 static fr_status begin_row(generation *g, row *r, size_t number, const fr_ids *ids, fr_error *error)
 {
-    int64_t prompt = ids->count ? (int64_t)ids->count : 1, room = g->model->max_positions - prompt;
+    bool fresh = translates(g) || ids->count == 0;
+    int64_t prompt = fresh ? 1 : (int64_t)ids->count, room = g->model->max_positions - prompt;
     if (g->options->max_tokens > 0 && g->options->max_tokens < room)
         room = g->options->max_tokens;
     r->number = (int64_t)number;
     r->most = (size_t)(prompt + room);
     r->count = (size_t)prompt;
     r->stream.stop = &g->options->stop;
-    r->info.prompt_tokens = prompt;
+    r->info.prompt_tokens = translates(g) ? (int64_t)ids->count : prompt;
+    r->prompt = ids;
+    r->read = r->count; /* of a text that begins anew the first id gives none */
+    r->begin = fresh ? r->count : r->count > CONTEXT ? r->count - CONTEXT : 0;
     r->ids = fr_alloc_array(r->most, sizeof *r->ids, FR_MEMORY_OTHER);
     if (!r->ids)
         return fr_fail(error, FR_NO_MEMORY, "prompt %zu: no memory for %zu tokens", number + 1,
                        r->most);
-    r->ids[0] = beginning(g);
-    if (ids->count)
+    if (fresh)
+        r->ids[0] = beginning(g);
+    else
         memcpy(r->ids, ids->ids, ids->count * sizeof *r->ids);
     return FR_OK;
 }
@@ -136,6 +158,59 @@ static bool ends_text(const generation *g, int32_t id)
     return id == g->model->eos || id == fr_tokenizer_end_of_text(g->tokenizer);
 }
 
+/* Ids that the model prescribes: for the first token of a text, and for the last of one that fills its length. -1: none. */
+static int64_t forced(const generation *g, const row *r)
+{
+    if (r->count == 1 && g->model->forced_bos >= 0)
+        return g->model->forced_bos;
+    return r->count + 1 == r->most ? g->model->forced_eos : -1;
+}
+
+/* Does the text end in the sign for broken bytes? More of them may make a character. */
+static bool is_broken(const fr_buffer *text)
+{
+    static const char sign[] = "\xEF\xBF\xBD";
+    return text->size >= 3 && memcmp(text->data + text->size - 3, sign, 3) == 0;
+}
+
+/* The text of a row's ids that was not given to the stream yet, where a decoder makes it from several: what ids since `begin` decode to,
+   less what those before `read` do, so that a decoder that looks at a text's beginning sees the same one. Unless `all`, characters
+   that are incomplete wait. */
+static fr_status push_decoded(const generation *g, row *r, bool all, bool *stopped, fr_error *error)
+{
+    fr_buffer before = {0}, whole = {0};
+    fr_status status = fr_tokenizer_decode(g->tokenizer, r->ids + r->begin, r->read - r->begin,
+                                           true, &before, error);
+    if (status == FR_OK)
+        status = fr_tokenizer_decode(g->tokenizer, r->ids + r->begin, r->count - r->begin, true,
+                                     &whole, error);
+    if (status == FR_OK && whole.size > before.size && (all || !is_broken(&whole))) {
+        *stopped = text_stream_push(&r->stream, whole.data + before.size, whole.size - before.size);
+        r->begin = r->read;
+        r->read = r->count;
+    }
+    fr_buffer_free(&before);
+    fr_buffer_free(&whole);
+    return status;
+}
+
+/* Give the text of the row's last id to its stream; *stopped: a stop string is complete. */
+static fr_status push_text(generation *g, row *r, bool *stopped, fr_error *error)
+{
+    int32_t id = r->ids[r->count - 1];
+    size_t size = 0;
+    *stopped = false;
+    fr_buffer_clear(&r->stream.ready);
+    if (!fr_tokenizer_decodes_bytes(g->tokenizer))
+        return push_decoded(g, r, r->count == r->most, stopped, error);
+    const char *bytes = fr_tokenizer_is_special(g->tokenizer, id)
+                            ? NULL
+                            : fr_tokenizer_bytes(g->tokenizer, id, &size);
+    if (bytes)
+        *stopped = text_stream_push(&r->stream, bytes, size);
+    return FR_OK;
+}
+
 /* Choose the row's next token from its logits (V), and give out what text that settles. */
 static fr_status next_token(generation *g, row *r, const float *logits, fr_error *error)
 {
@@ -145,19 +220,21 @@ static fr_status next_token(generation *g, row *r, const float *logits, fr_error
         return fr_fail(error, FR_NUMERIC,
                        "prompt %lld, token %zu: the model's logits are not finite",
                        (long long)r->number + 1, r->count);
+    if (forced(g, r) >= 0)
+        id = (int32_t)forced(g, r);
     r->info.new_tokens++;
+    bool stopped = false;
     if (ends_text(g, id)) {
+        fr_buffer_clear(&r->stream.ready);
+        if (!fr_tokenizer_decodes_bytes(g->tokenizer)) /* what waited for more bytes */
+            FR_TRY(push_decoded(g, r, true, &stopped, error));
+        give_text(g, r);
         end_row(g, r, FR_END_OF_TEXT);
         return FR_OK;
     }
     r->ids[r->count++] = id;
-    size_t size = 0;
-    const char *bytes = fr_tokenizer_is_special(g->tokenizer, id)
-                            ? NULL
-                            : fr_tokenizer_bytes(g->tokenizer, id, &size);
-    bool stopped = bytes && text_stream_push(&r->stream, bytes, size);
-    if (bytes)
-        give_text(g, r);
+    FR_TRY(push_text(g, r, &stopped, error));
+    give_text(g, r);
     if (stopped)
         end_row(g, r, FR_END_STOP);
     else if (r->count == r->most)
@@ -171,17 +248,35 @@ static fr_status next_token(generation *g, row *r, const float *logits, fr_error
 
 /* ---- running the model ----------------------------------------------------------------------- */
 
+/* What the model reads next: ids (B, T). */
+static fr_batch batch_of(generation *g, int64_t rows, int64_t columns, const int32_t *ids)
+{
+    fr_tensor *input = fr_tape_input(g->tape, FR_I32, 2, (int64_t[]){rows, columns}, ids);
+    return translates(g) ? (fr_batch){.decoder_ids = input} : (fr_batch){.ids = input};
+}
+
+/* Have the encoder read the prompt. */
+static fr_status encode_prompt(generation *g, const row *r, fr_error *error)
+{
+    const int64_t shape[] = {1, (int64_t)r->prompt->count};
+    fr_tape_reset(g->tape, 0);
+    fr_batch batch = {.ids = fr_tape_input(g->tape, FR_I32, 2, shape, r->prompt->ids)};
+    fr_model_encode(g->model, g->tape, &batch, g->reader);
+    return fr_tape_check(g->tape, error);
+}
+
 /* Read all of a row's ids into the reader; g->logits receives those of the last one. */
 static fr_status read_prompt(generation *g, const row *r, fr_error *error)
 {
     fr_cache_clear(g->reader);
     fr_tensor *logits = NULL;
+    if (translates(g))
+        FR_TRY(encode_prompt(g, r, error));
     for (size_t done = 0; done < r->count;) {
         size_t count = r->count - done < CHUNK ? r->count - done : CHUNK;
         fr_tape_reset(g->tape, 0);
-        fr_batch batch = {
-            .ids = fr_tape_input(g->tape, FR_I32, 2, (int64_t[]){1, (int64_t)count}, r->ids + done),
-            .whole = (int64_t)r->count};
+        fr_batch batch = batch_of(g, 1, (int64_t)count, r->ids + done);
+        batch.whole = (int64_t)r->count;
         fr_tensor *hidden = fr_model_hidden(g->model, g->tape, &batch, g->reader);
         done += count;
         if (done ==
@@ -199,8 +294,9 @@ static fr_status read_prompt(generation *g, const row *r, fr_error *error)
 
 static bool same_prompt(const row *a, const row *b)
 {
-    return a->info.prompt_tokens == b->info.prompt_tokens &&
-           memcmp(a->ids, b->ids, (size_t)a->info.prompt_tokens * sizeof *a->ids) == 0;
+    return a->prompt->count == b->prompt->count &&
+           (!a->prompt->count ||
+            memcmp(a->prompt->ids, b->prompt->ids, a->prompt->count * sizeof *a->prompt->ids) == 0);
 }
 
 /* Read the group's prompts, put them into the cache and make each row's first token. */
@@ -269,7 +365,7 @@ static fr_status decode_group(generation *g, fr_error *error)
         for (int64_t i = 0; i < count; i++)
             ids[i] = active[i]->ids[active[i]->count - 1];
         fr_tape_reset(g->tape, 0);
-        fr_batch batch = {.ids = fr_tape_input(g->tape, FR_I32, 2, (int64_t[]){count, 1}, ids)};
+        fr_batch batch = batch_of(g, count, 1, ids);
         fr_tensor *logits = fr_model_logits(g->model, g->tape, &batch, g->cache);
         FR_TRY(fr_tape_check(g->tape, error));
         const float *numbers = fr_tensor_host(logits);
@@ -286,7 +382,7 @@ static fr_status make_caches(generation *g, fr_error *error)
 {
     int64_t longest = 1, most = 1;
     for (size_t i = 0; i < g->row_count; i++) {
-        longest = g->rows[i].info.prompt_tokens > longest ? g->rows[i].info.prompt_tokens : longest;
+        longest = (int64_t)g->rows[i].count > longest ? (int64_t)g->rows[i].count : longest;
         most = (int64_t)g->rows[i].most > most ? (int64_t)g->rows[i].most : most;
     }
     if (g->model->reread && most > g->model->reread && longest <= g->model->reread)

@@ -66,6 +66,18 @@ static fr_status read_id(int64_t *id, const json_t *json, const char *name, cons
     return FR_OK;
 }
 
+/* What the file alone says where there is one, whatever config.json said before there were such files. */
+static fr_status read_forced(fr_model *model, const json_t *json, const char *path, fr_error *error)
+{
+    int64_t start = -1;
+    model->forced_bos = model->forced_eos = -1;
+    FR_TRY(read_id(&start, json, "decoder_start_token_id", path, error));
+    if (start >= 0)
+        model->decoder_start = start;
+    FR_TRY(read_id(&model->forced_bos, json, "forced_bos_token_id", path, error));
+    return read_id(&model->forced_eos, json, "forced_eos_token_id", path, error);
+}
+
 static fr_status read_text(fr_model *model, const char *path, fr_error *error)
 {
     json_t *json;
@@ -77,6 +89,8 @@ static fr_status read_text(fr_model *model, const char *path, fr_error *error)
         status = read_id(&model->bos, json, "bos_token_id", path, error);
     if (status == FR_OK)
         status = read_id(&model->pad, json, "pad_token_id", path, error);
+    if (status == FR_OK && model->kind->encode)
+        status = read_forced(model, json, path, error);
     json_decref(json);
     return status;
 }
@@ -96,6 +110,11 @@ fr_status fr_generation_read(fr_model *model, const char *folder, fr_error *erro
 static json_t *id_json(int64_t id)
 {
     return id < 0 ? json_null() : json_integer(id);
+}
+
+static bool put_id(json_t *json, const char *name, int64_t id)
+{
+    return id < 0 || !json_object_set_new(json, name, json_integer(id));
 }
 
 static json_t *ends_json(const fr_model *model)
@@ -168,5 +187,8 @@ fr_status fr_generation_write(const fr_model *model, const char *folder, fr_erro
     bool whole = !json_object_set_new(json, "bos_token_id", id_json(model->bos));
     whole &= !json_object_set_new(json, "eos_token_id", ends_json(model));
     whole &= !json_object_set_new(json, "pad_token_id", id_json(model->pad));
+    whole &= put_id(json, "decoder_start_token_id", model->decoder_start);
+    whole &= put_id(json, "forced_bos_token_id", model->forced_bos);
+    whole &= put_id(json, "forced_eos_token_id", model->forced_eos);
     return fr_model_json_write(json, whole, folder, file_name, error);
 }

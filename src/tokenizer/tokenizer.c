@@ -70,6 +70,11 @@ const char *fr_tokenizer_bytes(const fr_tokenizer *tokenizer, int32_t id, size_t
     return tokens->bytes + tokens->start[id];
 }
 
+bool fr_tokenizer_decodes_bytes(const fr_tokenizer *tokenizer)
+{
+    return tokenizer->decodes_bytes;
+}
+
 /* The tokens as a list of texts, in `list`, or one behind the other in its text. */
 static fr_status list_tokens(const fr_tokenizer *t, const int32_t *ids, size_t count,
                              bool skip_special, text_list *list, fr_error *error)
