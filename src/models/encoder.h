@@ -26,12 +26,12 @@ enum { FR_ENCODER_HIDDEN_ACT = -1, FR_ENCODER_SUMMARY_ACT = -2 };
 /* What stands on the body for a task:  out(dropout(norm(activation(dense(dropout(x)))))), where x is the first token's state or
    every token's. Names are whole. */
 typedef struct fr_encoder_head {
-    fr_task task;
     const char *dense; /* NULL: only dropout and out */
-    int activation;    /* behind dense */
     const char *norm;  /* behind the activation; NULL: none */
     const char *out;   /* NULL: the body's pooler, whose result is an output itself */
     const char *bias;  /* language models: the output bias, where it is not NAME.bias of out */
+    fr_task task;
+    int activation;             /* behind dense */
     fr_encoder_dropout dropout; /* before out */
     bool dropout_first;         /* and before dense */
 } fr_encoder_head;
