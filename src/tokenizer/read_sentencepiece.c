@@ -80,9 +80,12 @@ static fr_status write_bpe(job *j, const blueprint_bpe *form, token_merge_order 
     fr_status status = usable ? FR_OK : no_memory(j, error);
     for (size_t i = 0; usable && i < count; i++)
         usable[i] = order == MERGES_BY_ID || is_merged(j, i);
-    if (status == FR_OK)
+    if (status == FR_OK) {
         status = lexicon_merges(&j->out.tokens, order, j->score, usable, true, &merges,
                                 &merge_count, error);
+        if (status != FR_OK)
+            fr_error_prefix(error, "%s", j->input->path);
+    }
     if (status == FR_OK) {
         pairs = fr_alloc_array(2 * merge_count + 1, sizeof *pairs, FR_MEMORY_OTHER);
         if (!pairs)

@@ -275,8 +275,10 @@ static fr_status expect_all(const trained *t, const segment *segments, double *e
 static double digamma(double x)
 {
     double result = 0;
-    for (; x < 7; x++)
+    while (x < 7) {
         result -= 1 / x;
+        x += 1;
+    }
     x -= 0.5;
     double square = 1 / (x * x);
     return result + log(x) +
@@ -348,7 +350,7 @@ static size_t best_cut(work *w, const trained *t, const char *text, size_t size,
                        int32_t *path)
 {
     find_edges(w, t, text, size);
-    if (w->failed)
+    if (w->failed || !w->edges)
         return 0;
     for (size_t i = 1; i <= size; i++)
         w->forward[i] = -HUGE_VAL;
