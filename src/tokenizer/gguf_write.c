@@ -312,11 +312,12 @@ static fr_status put_around(const fr_tokenizer *t, int64_t bos, int64_t eos, fr_
     return FR_OK;
 }
 
-/* The conversation's template, of several the one called "default". */
+/* The conversation's template: of several the one called "default"; in newer folders a file of its own. */
 static void put_template(const fr_tokenizer *t, fr_gguf_draft *draft)
 {
     json_t *config = t->config ? json_loads(t->config, 0, NULL) : NULL;
     const json_t *template = json_object_get(config, "chat_template"), *named;
+    const char *alone = fr_tokenizer_file(t, "chat_template.jinja");
     size_t i;
     if (json_is_array(template)) {
         const json_t *list = template;
@@ -331,6 +332,8 @@ static void put_template(const fr_tokenizer *t, fr_gguf_draft *draft)
     if (json_is_string(template))
         fr_gguf_put_text(draft, "tokenizer.chat_template", json_string_value(template),
                          json_string_length(template));
+    else if (alone)
+        fr_gguf_put_text(draft, "tokenizer.chat_template", alone, strlen(alone));
     json_decref(config);
 }
 
