@@ -47,14 +47,13 @@ static fr_status read(const fr_gguf_arch *arch, const fr_gguf *file, json_t *con
     char key[FR_GGUF_KEY];
     int64_t heads = json_integer_value(json_object_get(config, "num_attention_heads"));
     int64_t width = json_integer_value(json_object_get(config, "hidden_size"));
-    int64_t rotated = heads > 0 ? width / heads : 0;
+    int64_t head_dim = heads > 0 ? width / heads : 0, rotated = head_dim;
     fr_gguf_int(fr_gguf_value_find(file, fr_gguf_key(arch, "rope.dimension_count", key)), &rotated);
-    if (heads < 1 || width / heads < 1 || rotated < 1 || rotated > width / heads)
+    if (head_dim < 1 || rotated < 1 || rotated > head_dim)
         return fr_fail_at(error, FR_BAD_INPUT, fr_gguf_path(file), 0,
                           "%lld heads do not fit width %lld with %lld rotated numbers each",
                           (long long)heads, (long long)width, (long long)rotated);
-    double part = (double)rotated / (double)(width / heads);
-    json_object_set_new(config, "rotary_pct", json_real(part));
+    json_object_set_new(config, "rotary_pct", json_real((double)rotated / (double)head_dim));
     return fr_gguf_read_rope(arch, file, rotated, config, error);
 }
 
