@@ -80,16 +80,18 @@ static fr_status claim_scored(reader *r, const json_t *vocab, entries *e)
     return FR_OK;
 }
 
-/* The id of a text in the vocabulary, -1: none. */
-static int64_t id_in(const entries *e, const json_t *vocab, const added_token *token)
+/* From texts to places in a list of texts and scores; of twins the last counts. Texts with zero
+   bytes, which no added token has, are left out. */
+static json_t *index_of(const entries *e)
 {
-    const json_t *id = json_object_get(vocab, token->content);
-    if (json_is_object(vocab))
-        return id ? (int64_t)json_integer_value(id) : -1;
-    for (size_t i = e->tokens; i-- > 0;)
-        if (e->list[i].size == token->size && !memcmp(e->list[i].text, token->content, token->size))
-            return (int64_t)i;
-    return -1;
+    json_t *index = json_object();
+    for (size_t i = 0; index && i < e->tokens; i++)
+        if (strlen(e->list[i].text) == e->list[i].size &&
+            json_object_set_new(index, e->list[i].text, json_integer((json_int_t)i)) != 0) {
+            json_decref(index);
+            index = NULL;
+        }
+    return index;
 }
 
 /* What the vocabulary lacks is numbered behind it, in the order of the file. */
@@ -100,7 +102,8 @@ static fr_status claim_added(reader *r, const json_t *vocab, entries *e)
         const added_token *token = &r->tokenizer->added[i];
         char where[40];
         snprintf(where, sizeof where, "added_tokens[%zu]", i);
-        int64_t id = id_in(e, vocab, token);
+        const json_t *place = json_object_get(vocab, token->content);
+        int64_t id = place ? (int64_t)json_integer_value(place) : -1;
         if (id >= 0 && id != token->id)
             return BAD(r, "%s: '%.60s' has id %d, but %lld in model.vocab", where, token->content,
                        (int)token->id, (long long)id);
@@ -409,8 +412,10 @@ fr_status json_read_model(reader *r, json_t *object)
                    kind->scored ? "a list" : "an object");
     entries e = {0};
     fr_status status = kind->scored ? claim_scored(r, vocab, &e) : claim_vocabulary(r, vocab, &e);
+    json_t *ids = status != FR_OK ? NULL : kind->scored ? index_of(&e) : json_incref(vocab);
     if (status == FR_OK)
-        status = claim_added(r, vocab, &e);
+        status = ids ? claim_added(r, ids, &e) : NO_MEMORY(r);
+    json_decref(ids);
     if (status == FR_OK && e.count == 0)
         status = BAD(r, "model.vocab: no tokens found");
     if (status == FR_OK)
