@@ -309,6 +309,7 @@ typedef struct fr_model_change {
                                   fr_model_create; the folder's tensors of other heads are left out */
     uint64_t seed;            /* of what is drawn */
     const fr_section *config; /* fields of config.json with other values (dropout, say), or NULL */
+    bool shapes_only;         /* parameters without data: for plans */
 } fr_model_change;
 fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_change *change,
                            fr_error *error);

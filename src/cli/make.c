@@ -27,6 +27,8 @@ static const fr_option options[] = {
              "or money (0.50EUR)"},
     {"out", FR_OPTION_STRING, offsetof(make_options, out),
      .help = "folder of the new model; OUT/run is its run folder"},
+    {"from", FR_OPTION_STRING, offsetof(make_options, from),
+     .help = "continue this model instead of making a new one; its tokenizer is kept"},
     {"price_per_hour", FR_OPTION_FLOAT, offsetof(make_options, price_per_hour),
      .unit = "money/hour", .maximum = 1e6,
      .help = "what an hour of this machine costs; needed for a budget in money, and reported"},
@@ -150,10 +152,14 @@ static fr_status prepare_text(make_job *j, fr_error *error)
     const fr_strings *asked = &j->asked.texts;
     bool named = call->operand_count > 0; /* then by the names that the user gave */
     FR_TRY(data_options(j, &data, error));
-    fr_status status =
-        fr_data_prepare(named ? call->operands : (const char *const *)asked->items,
-                        named ? call->operand_count : asked->count, j->data, &data.data, data.ready,
-                        &data.tokenizer, cli_progress_library, NULL, &j->report, error);
+    fr_tokenizer *kept = NULL; /* of --from */
+    fr_status status = j->asked.from ? fr_tokenizer_load(&kept, j->asked.from, error) : FR_OK;
+    if (status == FR_OK)
+        status = fr_data_prepare(named ? call->operands : (const char *const *)asked->items,
+                                 named ? call->operand_count : asked->count, j->data, &data.data,
+                                 kept ? kept : data.ready, &data.tokenizer, cli_progress_library,
+                                 NULL, &j->report, error);
+    fr_tokenizer_free(kept);
     cli_data_options_free(&data);
     return status;
 }
@@ -163,11 +169,16 @@ static fr_status make_recipe(const make_job *j, const fr_sizing *sizing, const f
                              const char *data, fr_recipe **recipe, fr_error *error)
 {
     fr_buffer text = {0};
-    fr_sizing_write_recipe(sizing, training, data, j->asked.seed, &text);
-    fr_status status = text.failed
-                           ? fr_fail(error, FR_NO_MEMORY, "no memory for a recipe")
-                           : fr_recipe_parse(recipe, text.data, text.size, "chosen recipe", error);
-    fr_buffer_free(&text);
+    fr_status status;
+    if (j->asked.from) {
+        status = make_continue_recipe(j, sizing, training, data, recipe, error);
+    } else {
+        fr_sizing_write_recipe(sizing, training, data, j->asked.seed, &text);
+        status = text.failed
+                     ? fr_fail(error, FR_NO_MEMORY, "no memory for a recipe")
+                     : fr_recipe_parse(recipe, text.data, text.size, "chosen recipe", error);
+        fr_buffer_free(&text);
+    }
     for (size_t i = 0; status == FR_OK && i < j->asked.words.count; i++)
         if (!cli_data_options_has_word(j->asked.words.items[i]))
             status = fr_recipe_set_word(*recipe, j->asked.words.items[i], error);
@@ -191,9 +202,12 @@ static fr_status check_words(const make_job *j, fr_error *error)
     cli_data_options data;
     FR_TRY(data_options(j, &data, error));
     cli_data_options_free(&data);
-    FR_TRY(fr_sizing_choose(&request, &sizing, error));
+    if (j->asked.from)
+        sizing = (fr_sizing){.length = 1, .micro_batch = 1, .accumulation = 1, .adamw_rate = 1e-4};
+    else
+        FR_TRY(fr_sizing_choose(&request, &sizing, error));
     fr_status status = make_recipe(j, &sizing, &request.budget, NULL, &recipe, error);
-    if (status == FR_OK)
+    if (status == FR_OK && !j->asked.from)
         status = fr_recipe_set(recipe, "model.vocab_size", "4096", error);
     if (status == FR_OK)
         status = fr_train_plan_make(recipe, 0, &plan, error);
@@ -212,6 +226,13 @@ static double seconds_after_training(const make_job *j, const fr_sizing *sizing)
     return 0.3 + 1.1 * (scoring + talking) + 0.01 * j->budget.amount;
 }
 
+static fr_status size_up(const make_job *j, const fr_sizing_request *request, fr_sizing *sizing,
+                         fr_error *error)
+{
+    return j->asked.from ? make_continue_size(j, &request->budget, sizing, error)
+                         : fr_sizing_choose(request, sizing, error);
+}
+
 static fr_status choose_sizes(make_job *j, fr_error *error)
 {
     fr_sizing_request request = {j->budget, &j->machine, j->report.train_tokens,
@@ -220,7 +241,7 @@ static fr_status choose_sizes(make_job *j, fr_error *error)
     if (j->budget.kind == FR_BUDGET_SECONDS) {
         double spent = j->asked.spent + fr_seconds() - j->start, left = j->budget.amount - spent;
         request.budget.amount = fmax(left, 0);
-        FR_TRY(fr_sizing_choose(&request, &sizing, error));
+        FR_TRY(size_up(j, &request, &sizing, error));
         request.budget.amount = left - seconds_after_training(j, &sizing);
         if (request.budget.amount < 0.3 * j->budget.amount)
             return fr_fail(error, FR_BAD_INPUT,
@@ -228,7 +249,7 @@ static fr_status choose_sizes(make_job *j, fr_error *error)
                            "leaves %.1f s for training",
                            j->budget.text, spent, fmax(request.budget.amount, 0));
     }
-    FR_TRY(fr_sizing_choose(&request, &sizing, error));
+    FR_TRY(size_up(j, &request, &sizing, error));
     fr_free(j->asked.reason);
     j->asked.reason = fr_string_copy(sizing.reason);
     return j->asked.reason ? make_recipe(j, &sizing, &request.budget, j->data, &j->recipe, error)
@@ -304,7 +325,8 @@ static fr_status next_document(void *context, const char **text, size_t *size, f
     return FR_OK;
 }
 
-static fr_status evaluate(make_job *j, fr_error *error)
+fr_status make_evaluate(const make_job *j, fr_model *model, const fr_tokenizer *tokenizer,
+                        fr_evaluation *result, fr_error *error)
 {
     char *path = fr_path_join(j->data, "held_out.jsonl");
     fr_source_options as_is = {0};
@@ -313,9 +335,23 @@ static fr_status evaluate(make_job *j, fr_error *error)
                             : no_memory(error);
     cli_progress("scoring the held-out text");
     if (status == FR_OK)
-        status = fr_evaluate(j->model, j->tokenizer, next_document, source, 0, &j->held_out, error);
+        status = fr_evaluate(model, tokenizer, next_document, source, 0, result, error);
     fr_source_close(source);
     fr_free(path);
+    return status;
+}
+
+/* How the model that is continued does on the text it is to learn. */
+static fr_status evaluate_before(make_job *j, fr_error *error)
+{
+    fr_model *model;
+    fr_tokenizer *tokenizer = NULL;
+    FR_TRY(fr_model_load(&model, j->asked.from, error));
+    fr_status status = fr_tokenizer_load(&tokenizer, j->asked.from, error);
+    if (status == FR_OK)
+        status = make_evaluate(j, model, tokenizer, &j->before, error);
+    fr_tokenizer_free(tokenizer);
+    fr_model_destroy(model);
     return status;
 }
 
@@ -345,7 +381,12 @@ static fr_status said(const make_job *j, bool all, make_request *request, fr_err
     const make_options *o = j->options;
     *request = (make_request){.price_per_hour = o->price_per_hour,
                               .seed = all || o->seed != DEFAULT_SEED ? o->seed : -1};
-    if (o->budget && !(request->budget = fr_string_copy(o->budget)))
+    char *absolute = o->from ? realpath(o->from, NULL) : NULL;
+    const char *from = absolute ? absolute : o->from;
+    bool whole = (!o->budget || (request->budget = fr_string_copy(o->budget))) &&
+                 (!from || (request->from = fr_string_copy(from)));
+    free(absolute);
+    if (!whole)
         return no_memory(error);
     return make_request_take(request, j->call->operands, j->call->operand_count, j->call->words,
                              j->call->word_count, error);
@@ -356,6 +397,8 @@ static fr_status begin(make_job *j, fr_error *error)
 {
     FR_TRY(said(j, true, &j->asked, error));
     FR_TRY(fr_budget_parse(j->asked.budget, j->asked.price_per_hour, &j->budget, error));
+    if (j->asked.from)
+        FR_TRY(make_continue_check(j, error));
     FR_TRY(check_words(j, error));
     FR_TRY(fr_folder_create(j->run, error));
     FR_TRY(fr_lock_folder(&j->lock, j->run, error));
@@ -385,6 +428,8 @@ static fr_status prepare(make_job *j, fr_error *error)
     fr_free(report);
     FR_TRY(status);
     FR_TRY(fr_machine_measure(0.3, &j->machine, error));
+    if (j->asked.from)
+        FR_TRY(evaluate_before(j, error));
     return holds(j->run, "recipe.yaml") ? load_recipe(j, error) : choose_sizes(j, error);
 }
 
@@ -393,7 +438,7 @@ static fr_status finish(make_job *j, fr_error *error)
     FR_TRY(publish(j, error));
     FR_TRY(fr_model_load(&j->model, j->out, error));
     FR_TRY(fr_tokenizer_load(&j->tokenizer, j->out, error));
-    FR_TRY(evaluate(j, error));
+    FR_TRY(make_evaluate(j, j->model, j->tokenizer, &j->held_out, error));
     FR_TRY(sample(j, error));
     FR_TRY(make_result_write(j, error));
     cli_progress_done("%s", "");
@@ -465,18 +510,23 @@ static fr_status run(const cli_call *call, fr_error *error)
 
 const cli_verb cli_make = {
     .name = "make",
-    .usage = "TEXT... --budget 5m --out DIR [key=value ...]",
+    .usage = "TEXT... --budget 5m --out DIR [--from MODEL] [key=value ...]",
     .summary = "raw text and a budget in, a model that talks out",
-    .help = "Cleans and deduplicates the text, holds some documents out, trains a tokenizer, "
-            "measures this machine, chooses the\n"
-            "sizes, trains, scores the held-out text, writes a Hugging Face model folder and "
-            "prints three samples. Each step\n"
-            "exists by itself: data, plan, train, eval, generate.\n\n"
-            "TEXT is files or folders: plain text, Markdown, HTML, JSON lines, each also .gz, .zst "
-            "or .xz.\n\n"
-            "  frugal make books/ --budget 5m --out my-model\n"
-            "  frugal make notes.md --budget 90s --out tiny train.length=128\n"
-            "  frugal make --out my-model --resume\n",
+    .help =
+        "Cleans and deduplicates the text, holds some documents out, trains a tokenizer, "
+        "measures this machine, chooses the\n"
+        "sizes, trains, scores the held-out text, writes a Hugging Face model folder and "
+        "prints three samples. Each step\n"
+        "exists by itself: data, plan, train, eval, generate.\n\n"
+        "TEXT is files or folders: plain text, Markdown, HTML, JSON lines, each also .gz, .zst "
+        "or .xz.\n\n"
+        "  frugal make books/ --budget 5m --out my-model\n"
+        "With --from MODEL no new model is made: an open one, or one of yours, goes on with this "
+        "text. Its shape, tokenizer and\n"
+        "context stay; the held-out text is scored before and after.\n\n"
+        "  frugal make notes.md --budget 90s --out tiny train.length=128\n"
+        "  frugal make manuals/ --from my-model --budget 10m --out my-manuals\n"
+        "  frugal make --out my-model --resume\n",
     .options = &table,
     .least_operands = 0,
     .most_operands = SIZE_MAX,

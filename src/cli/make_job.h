@@ -12,7 +12,7 @@
 enum { MAKE_SAMPLES = 3 };
 
 typedef struct make_options {
-    char *budget, *out;
+    char *budget, *out, *from;
     double price_per_hour;
     int64_t seed;
     bool resume;
@@ -35,9 +35,24 @@ typedef struct make_job {
     fr_train_result trained;
     fr_model *model;
     fr_tokenizer *tokenizer;
-    fr_evaluation held_out;
+    fr_evaluation held_out, before; /* before: of the model that is continued; no tokens: of none */
     fr_buffer samples[MAKE_SAMPLES];
 } make_job;
+
+/* Score the held-out text (make.c). */
+fr_status make_evaluate(const make_job *j, fr_model *model, const fr_tokenizer *tokenizer,
+                        fr_evaluation *result, fr_error *error);
+
+/* ---- make_continue.c: with --from ---- */
+
+/* Is it a model that continues text, and has a tokenizer? */
+fr_status make_continue_check(const make_job *j, fr_error *error);
+/* What the budget buys of it. */
+fr_status make_continue_size(const make_job *j, const fr_budget *training, fr_sizing *sizing,
+                             fr_error *error);
+fr_status make_continue_recipe(const make_job *j, const fr_sizing *sizing,
+                               const fr_budget *training, const char *data, fr_recipe **recipe,
+                               fr_error *error);
 
 /* OUT/run/result.json, the report, and the model card last: with it the job is over. */
 fr_status make_result_write(const make_job *j, fr_error *error);

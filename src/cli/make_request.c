@@ -50,6 +50,7 @@ void make_request_free(make_request *request)
     fr_strings_free(&request->texts);
     fr_strings_free(&request->words);
     fr_free(request->budget);
+    fr_free(request->from);
     fr_free(request->reason);
     *request = (make_request){0};
 }
@@ -70,9 +71,9 @@ static json_t *list_json(const fr_strings *strings)
 
 fr_status make_request_write(const make_request *request, const char *run, fr_error *error)
 {
-    json_t *json = json_pack("{s:s, s:f, s:I, s:o, s:o, s:f, s:s}", "budget", request->budget,
-                             "price_per_hour", request->price_per_hour, "seed",
-                             (json_int_t)request->seed, "texts", list_json(&request->texts),
+    json_t *json = json_pack("{s:s, s:s*, s:f, s:I, s:o, s:o, s:f, s:s}", "budget", request->budget,
+                             "from", request->from, "price_per_hour", request->price_per_hour,
+                             "seed", (json_int_t)request->seed, "texts", list_json(&request->texts),
                              "words", list_json(&request->words), "spent_before_training",
                              request->spent, "reason", request->reason ? request->reason : "");
     return fr_json_write(run, "make.json", json, error);
@@ -92,18 +93,19 @@ static fr_status read_list(const json_t *list, fr_strings *strings, fr_error *er
 static fr_status unpack(make_request *request, const json_t *json, fr_error *error)
 {
     json_error_t where;
-    const char *budget, *reason;
+    const char *budget, *reason, *from = NULL;
     json_t *texts, *words;
     json_int_t seed;
-    if (json_unpack_ex((json_t *)json, &where, 0, "{s:s, s:F, s:I, s:o, s:o, s:F, s:s}", "budget",
-                       &budget, "price_per_hour", &request->price_per_hour, "seed", &seed, "texts",
-                       &texts, "words", &words, "spent_before_training", &request->spent, "reason",
-                       &reason) != 0)
+    if (json_unpack_ex((json_t *)json, &where, 0, "{s:s, s?s, s:F, s:I, s:o, s:o, s:F, s:s}",
+                       "budget", &budget, "from", &from, "price_per_hour", &request->price_per_hour,
+                       "seed", &seed, "texts", &texts, "words", &words, "spent_before_training",
+                       &request->spent, "reason", &reason) != 0)
         return fr_fail(error, FR_BAD_INPUT, "%s", where.text);
     request->seed = seed;
     request->budget = fr_string_copy(budget);
     request->reason = fr_string_copy(reason);
-    if (!request->budget || !request->reason)
+    request->from = from ? fr_string_copy(from) : NULL;
+    if (!request->budget || !request->reason || (from && !request->from))
         return no_memory(error);
     FR_TRY(read_list(texts, &request->texts, error));
     return read_list(words, &request->words, error);
@@ -165,6 +167,8 @@ fr_status make_request_agree(const make_request *request, const make_request *ag
 {
     if (again->budget && strcmp(again->budget, request->budget) != 0)
         return other("--budget ", request->budget, again->budget, error);
+    if (again->from && (!request->from || strcmp(again->from, request->from) != 0))
+        return other("--from ", request->from ? request->from : "no model", again->from, error);
     if (again->price_per_hour > 0)
         FR_TRY(same_number("--price-per-hour ", request->price_per_hour, again->price_per_hour,
                            error));

@@ -6,6 +6,7 @@
 
 typedef struct make_request {
     char *budget; /* in the user's words */
+    char *from;   /* absolute path of the model that is continued; NULL: a new one */
     double price_per_hour;
     int64_t seed;
     fr_strings texts; /* absolute paths */

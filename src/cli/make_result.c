@@ -43,6 +43,8 @@ static fr_status write_card(const make_job *j, fr_error *error)
                      .data = &j->report,
                      .train = &j->trained,
                      .held_out = &j->held_out,
+                     .before = j->before.tokens ? &j->before : NULL,
+                     .from = j->asked.from,
                      .machine = &j->machine,
                      .samples = samples,
                      .sample_count = MAKE_SAMPLES,
@@ -73,6 +75,13 @@ static json_t *result_json(const make_job *j)
                              seconds_so_far(j), "cpu_seconds", cpu_seconds_so_far(j), "joules",
                              joules_so_far(j), "price_per_hour", j->asked.price_per_hour, "reason",
                              j->asked.reason, "samples", samples);
+    if (j->before.tokens) {
+        json_object_set_new(json, "from", json_string(j->asked.from));
+        json_object_set_new(json, "before",
+                            json_pack("{s:f, s:f, s:f}", "loss", j->before.loss, "perplexity",
+                                      j->before.perplexity, "bits_per_byte",
+                                      j->before.bits_per_byte));
+    }
     return json;
 }
 
@@ -84,6 +93,10 @@ fr_status make_result_print(const make_job *j, fr_error *error)
     for (int i = 0; i < MAKE_SAMPLES; i++)
         FR_TRY(cli_print(error, "--- sample %d ---\n%s\n\n", i + 1,
                          j->samples[i].data ? j->samples[i].data : ""));
+    if (j->before.tokens)
+        FR_TRY(cli_print(
+            error, "%s before: held-out loss %.4f, perplexity %.2f, %.4f bits per byte\n",
+            j->asked.from, j->before.loss, j->before.perplexity, j->before.bits_per_byte));
     return cli_print(
         error,
         "%s: %s parameters; held-out loss %.4f, perplexity %.2f, %.4f bits per byte; made in %s\n",

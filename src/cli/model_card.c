@@ -6,6 +6,12 @@
 
 #include <string.h>
 
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
 static void write_summary(const cli_card *card, fr_buffer *out)
 {
     char parameters[24], tokens[24];
@@ -13,13 +19,17 @@ static void write_summary(const cli_card *card, fr_buffer *out)
         out,
         "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- frugal\n---\n\n"
         "# %s\n\n"
-        "A small language model, trained from nothing on one text with a budget of %s by "
+        "A small language model, trained from %s on one text with a budget of %s by "
         "frugal %s.\n\n"
         "| | |\n| --- | --- |\n",
-        card->name, card->budget, fr_version());
+        card->name, card->from ? last_part(card->from) : "nothing", card->budget, fr_version());
     fr_buffer_printf(out, "| held-out loss | %.4f nats per token, perplexity %.2f |\n",
                      card->held_out->loss, card->held_out->perplexity);
     fr_buffer_printf(out, "| held-out bits per byte | **%.4f** |\n", card->held_out->bits_per_byte);
+    if (card->before)
+        fr_buffer_printf(out,
+                         "| the same of %s, before | %.4f nats per token, %.4f bits per byte |\n",
+                         last_part(card->from), card->before->loss, card->before->bits_per_byte);
     fr_buffer_printf(out, "| parameters | %s |\n",
                      cli_count_text((double)fr_model_parameter_total(card->model), parameters));
     fr_buffer_printf(
@@ -133,11 +143,17 @@ static void write_use(const cli_card *card, fr_buffer *out)
     write_python_string(card->name, out);
     fr_buffer_text(out, ")\ntokenizer = AutoTokenizer.from_pretrained(");
     write_python_string(card->name, out);
-    fr_buffer_text(out,
-                   ")\n```\n\n"
-                   "## Limits\n\nIt knows nothing but its training text and has not been tuned "
-                   "to answer or to be safe: what "
-                   "it says is in the manner of the text, not true.\n");
+    fr_buffer_text(out, ")\n```\n\n"
+                        "## Limits\n\n");
+    if (card->from)
+        fr_buffer_printf(out,
+                         "What holds of %s holds here; the new text was learned at the expense of "
+                         "some of the old.",
+                         last_part(card->from));
+    else
+        fr_buffer_text(out, "It knows nothing but its training text and has not been tuned to "
+                            "answer or to be safe.");
+    fr_buffer_text(out, " What it says is in the manner of the text, not true.\n");
 }
 
 fr_status cli_card_write(const cli_card *card, const char *folder, fr_error *error)

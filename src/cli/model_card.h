@@ -14,7 +14,8 @@ typedef struct cli_card {
     const fr_model *model;
     const fr_data_report *data;
     const fr_train_result *train;
-    const fr_evaluation *held_out;
+    const fr_evaluation *held_out, *before; /* before: of the model that was continued, or NULL */
+    const char *from;                       /* that model, or NULL */
     const fr_machine *machine;
     const char *const *samples;
     size_t sample_count;

@@ -131,7 +131,9 @@ fr_status fr_model_load_as(fr_model **model, const char *folder, const fr_model_
     }
     const fr_model_change own = changes_of(change, folder);
     FR_TRY(load_shapes(model, folder, &own, error));
-    fr_status status = fr_weights_load(*model, folder, own.head != NULL, own.seed, error);
+    fr_status status = own.shapes_only
+                           ? FR_OK
+                           : fr_weights_load(*model, folder, own.head != NULL, own.seed, error);
     if (status != FR_OK) {
         fr_model_destroy(*model);
         *model = NULL;

@@ -247,7 +247,10 @@ static fr_status load_model(const fr_train_recipe *recipe, const fr_tokenizer *t
         return fr_model_create_from_section(model, recipe->model, &recipe->head, vocabulary, end,
                                             seed, shapes_only, error);
     }
-    const fr_model_change change = {&recipe->head, seed, recipe->source.config};
+    const fr_model_change change = {.head = &recipe->head,
+                                    .seed = seed,
+                                    .config = recipe->source.config,
+                                    .shapes_only = shapes_only};
     FR_TRY(fr_model_load_as(model, recipe->source.from, &change, error));
     if (tokenizer && fr_tokenizer_size(tokenizer) > (*model)->vocabulary)
         return fr_fail(error, FR_BAD_INPUT,
