@@ -15,7 +15,7 @@ static const fr_option options[] = {
      "token ids \"1,2,3\"; rows of equal length \"1,2,3;4,5,6\""},
     {"text", FR_OPTION_STRINGS, offsetof(forward_options, text), NULL, 0, 0, NULL,
      "text instead, through the model's tokenizer; each further --text is a further row"},
-    {"decoder-ids", FR_OPTION_STRING, offsetof(forward_options, decoder_ids), NULL, 0, 0, NULL,
+    {"decoder_ids", FR_OPTION_STRING, offsetof(forward_options, decoder_ids), NULL, 0, 0, NULL,
      "what the decoder of an encoder-decoder reads, as --ids"},
     {"types", FR_OPTION_STRING, offsetof(forward_options, types), NULL, 0, 0, NULL,
      "token types, as many as ids (BERT: 0 for the first text, 1 for the second)"},
