@@ -563,6 +563,48 @@ static void test_ids_and_windows_beyond_the_model_are_refused(void **state)
     fr_evaluator_destroy(evaluator);
 }
 
+/* ---- encoder-decoders ---- */
+
+static fr_tensor *ids_on(fr_tape *tape, int64_t rows, int64_t columns, const int32_t *ids)
+{
+    return fr_tape_input(tape, FR_I32, 2, (int64_t[]){rows, columns}, ids);
+}
+
+/* What the cache keeps of the encoder is what the decoder reads without one, for rows of any length. */
+static void test_a_decoder_s_steps_through_a_cache_give_what_whole_rows_give(void **state)
+{
+    (void)state;
+    enum { SOURCE = 5, TARGET = 4 };
+    static const char *const sections[] = {
+        "model: {kind: t5, d_model: 16, d_kv: 4, num_layers: 1, num_heads: 2}",
+        "model: {kind: bart, model_type: mbart, d_model: 16, encoder_layers: 1, decoder_layers: "
+        "2}"};
+    static const int32_t source[2 * SOURCE] = {5, 6, 7, 8, 9, 9, 8, 7, 0, 0};
+    static const int32_t target[2 * TARGET] = {1, 2, 3, 4, 4, 3, 2, 1}, lengths[] = {SOURCE, 3};
+    for (int m = 0; m < 2; m++) {
+        fr_model *model = make_model(sections[m]);
+        fr_tape *tape = fr_tape_create(&(fr_tape_options){.mode = FR_TAPE_NO_GRAD}, NULL);
+        fr_cache *cache = fr_cache_create(model, 2, TARGET, NULL);
+        assert_non_null(cache);
+        fr_batch batch = {.ids = ids_on(tape, 2, SOURCE, source),
+                          .lengths = fr_tape_input(tape, FR_I32, 1, (int64_t[]){2}, lengths),
+                          .decoder_ids = ids_on(tape, 2, TARGET, target)};
+        const float *whole = fr_tensor_host(fr_model_hidden(model, tape, &batch, NULL));
+        assert_true(fr_model_encode(model, tape, &batch, cache));
+        for (int t = 0; t < TARGET; t++) {
+            const int32_t now[] = {target[t], target[TARGET + t]};
+            fr_batch step = {.decoder_ids = ids_on(tape, 2, 1, now)};
+            const float *part = fr_tensor_host(fr_model_hidden(model, tape, &step, cache));
+            for (int k = 0; k < 16; k++)
+                for (int b = 0; b < 2; b++)
+                    assert_float_equal(part[b * 16 + k], whole[(b * TARGET + t) * 16 + k], 1e-4);
+        }
+        fr_cache_destroy(cache);
+        fr_tape_destroy(tape);
+        fr_model_destroy(model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +622,7 @@ int main(void)
         cmocka_unit_test(test_groups_are_counted_apart_and_sum_to_the_whole),
         cmocka_unit_test(test_evaluation_is_the_same_on_any_number_of_threads),
         cmocka_unit_test(test_ids_and_windows_beyond_the_model_are_refused),
+        cmocka_unit_test(test_a_decoder_s_steps_through_a_cache_give_what_whole_rows_give),
     };
     return cmocka_run_group_tests(tests, make_models, free_models);
 }
