@@ -37,7 +37,8 @@ typedef struct fr_objective_kind {
                        fr_error *error); /* own parameters, counters */
     /* Change a micro-batch before it is computed (mask tokens) and set its `targets`; random numbers are keyed by (seed, number). May
        be NULL. */
-    void (*prepare)(fr_objective *objective, fr_micro_batch *micro, uint64_t seed, uint64_t number);
+    fr_status (*prepare)(fr_objective *objective, fr_micro_batch *micro, uint64_t seed,
+                         uint64_t number, fr_error *error);
     /* Write what belongs beside the exported model. May be NULL. */
     fr_status (*save)(const fr_objective *objective, const char *folder, fr_error *error);
     fr_task task;             /* the head that it trains; a folder of another task gets a new one */
@@ -216,6 +217,7 @@ extern const fr_option_table fr_phase_option_table;
 /* ---- the plan: what a run will need, from a dry run ------------------------------------------------------------------------------------- */
 
 typedef struct fr_train_plan {
+    int64_t width;               /* of the model's states */
     int64_t parameters, trained; /* numbers of weights */
     int64_t tokens_per_step;     /* of the first phase */
     double flops_per_step;       /* forward and backward, of the first phase */

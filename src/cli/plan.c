@@ -108,17 +108,12 @@ static fr_status read_data(const char *folder, int64_t *tokens, int64_t *vocabul
     return status;
 }
 
-/* The rate that a training step of the recipe's model is expected to reach here; 0 when its width is not known yet. */
-static double expected_rate(const fr_recipe *recipe, const fr_machine *machine)
+/* Twice: the first dry run tells the model's width, on which the rate of a training step depends. */
+static fr_status make_plan(const fr_recipe *recipe, const fr_machine *machine, fr_train_plan *plan,
+                           fr_error *error)
 {
-    enum { ANY_VOCABULARY = 1024 };
-    fr_model *model = NULL;
-    if (fr_model_create_from_section(&model, fr_recipe_section(recipe, "model"), NULL,
-                                     ANY_VOCABULARY, 0, 0, true, NULL) != FR_OK)
-        return 0;
-    double rate = fr_sizing_rate(model->width, machine);
-    fr_model_destroy(model);
-    return rate;
+    FR_TRY(fr_train_plan_make(recipe, 0, plan, error));
+    return fr_train_plan_make(recipe, fr_sizing_rate(plan->width, machine), plan, error);
 }
 
 /* The recipe that the sizing rule gives for a folder of `frugal data`. */
@@ -162,7 +157,7 @@ static fr_status run(const cli_call *call, fr_error *error)
     for (size_t i = 0; status == FR_OK && i < call->word_count; i++)
         status = fr_recipe_set_word(recipe, call->words[i], error);
     if (status == FR_OK)
-        status = fr_train_plan_make(recipe, expected_rate(recipe, &machine), &plan, error);
+        status = make_plan(recipe, &machine, &plan, error);
     fr_recipe_free(recipe);
     FR_TRY(status);
     if (call->json) {

@@ -45,55 +45,64 @@ static fr_status encode(encoding_work *w, bool paired, int64_t most, int flags)
                                     w->pair.size, &options, &w->encoded, w->error);
 }
 
+/* What was encoded has tokens, and the model has them all. */
+static fr_status check_ids(const encoding_work *w, int64_t i)
+{
+    const fr_encoded *row = &w->encoded;
+    const int64_t vocabulary = w->e->encoding.model->vocabulary;
+    if (row->count == 0)
+        return RECORD_BAD(&w->e->records, i, w->error, "a text is empty: it has no tokens");
+    for (size_t k = 0; k < row->count; k++)
+        if (row->ids[k] >= vocabulary)
+            return RECORD_BAD(&w->e->records, i, w->error,
+                              "the tokenizer gives id %d, the model's vocabulary has %lld",
+                              row->ids[k], (long long)vocabulary);
+    return FR_OK;
+}
+
 /* The row that was encoded becomes the next of the examples. */
-static fr_status keep_row(encoding_work *w)
+static fr_status keep_row(encoding_work *w, int64_t i)
 {
     fr_examples *e = w->e;
     const fr_encoded *row = &w->encoded;
-    if (row->count == 0)
-        return fr_fail_at(w->error, FR_BAD_INPUT, e->records.path, 0,
-                          "an example has no tokens: its text is empty");
-    for (size_t i = 0; i < row->count; i++)
-        if (row->ids[i] >= e->encoding.model->vocabulary)
-            return fr_fail(w->error, FR_BAD_INPUT,
-                           "the tokenizer gives id %d, the model's vocabulary has %lld",
-                           row->ids[i], (long long)e->encoding.model->vocabulary);
-    for (size_t i = 0; i < row->count; i++)
-        e->typed |= row->types[i] != 0;
+    FR_TRY(check_ids(w, i));
+    for (size_t k = 0; k < row->count; k++)
+        e->typed |= row->types[k] != 0;
     return id_lists_add(&e->rows, row->ids, row->count) &&
                    id_lists_add(&e->types, row->types, row->count)
                ? FR_OK
                : no_memory(w);
 }
 
-static fr_status add_text(encoding_work *w, const json_t *text, const json_t *pair)
+static fr_status add_text(encoding_work *w, int64_t i, const json_t *text, const json_t *pair)
 {
     take_text(w, &w->text, text, true);
     if (pair)
         take_text(w, &w->pair, pair, false);
     FR_TRY(encode(w, pair != NULL, w->e->encoding.length, 0));
-    return keep_row(w);
+    return keep_row(w, i);
 }
 
 static fr_status add_choices(encoding_work *w, int64_t i)
 {
     const json_t *choices = field_of(w, i, FIELD_CHOICES);
     for (size_t k = 0; k < json_array_size(choices); k++)
-        FR_TRY(add_text(w, field_of(w, i, FIELD_TEXT), json_array_get(choices, k)));
+        FR_TRY(add_text(w, i, field_of(w, i, FIELD_TEXT), json_array_get(choices, k)));
     return FR_OK;
 }
 
 static fr_status add_pair(encoding_work *w, int64_t i)
 {
-    FR_TRY(add_text(w, field_of(w, i, FIELD_TEXT), NULL));
-    return add_text(w, field_of(w, i, FIELD_POSITIVE), NULL);
+    FR_TRY(add_text(w, i, field_of(w, i, FIELD_TEXT), NULL));
+    return add_text(w, i, field_of(w, i, FIELD_POSITIVE), NULL);
 }
 
 static fr_status add_target(encoding_work *w, int64_t i)
 {
-    FR_TRY(add_text(w, field_of(w, i, FIELD_TEXT), NULL));
+    FR_TRY(add_text(w, i, field_of(w, i, FIELD_TEXT), NULL));
     take_text(w, &w->text, field_of(w, i, FIELD_TARGET), false);
     FR_TRY(encode(w, false, w->e->encoding.target_length, 0));
+    FR_TRY(check_ids(w, i));
     return id_lists_add(&w->e->targets, w->encoded.ids, w->encoded.count) ? FR_OK : no_memory(w);
 }
 
@@ -145,7 +154,7 @@ static fr_status add_words(encoding_work *w, int64_t i)
     if (status == FR_OK)
         status = encode(w, false, w->e->encoding.length, FR_ENCODE_OFFSETS);
     if (status == FR_OK)
-        status = keep_row(w);
+        status = keep_row(w, i);
     if (status == FR_OK)
         status = tag_tokens(w, i, tags, ends);
     fr_free(ends);
@@ -167,7 +176,7 @@ static fr_status add_rows(encoding_work *w, int64_t i)
     case FR_EXAMPLES_IMAGES:
         return FR_OK;
     default:
-        return add_text(w, text, field_of(w, i, FIELD_TEXT_PAIR));
+        return add_text(w, i, text, field_of(w, i, FIELD_TEXT_PAIR));
     }
 }
 
@@ -246,6 +255,12 @@ static fr_status prepare(encoding_work *w)
         return fr_fail(w->error, FR_BAD_INPUT,
                        "examples with text need a tokenizer: the model's folder has none, and "
                        "data.tokenizer names none");
+    if (e->form == FR_EXAMPLES_TARGETS && e->encoding.model->decoder_start < 0)
+        return fr_fail(
+            w->error, FR_BAD_INPUT,
+            "the model's folder does not say with which token its decoder begins "
+            "(decoder_start_token_id); model.config: {decoder_start_token_id: ID} says it");
+    e->typed = false;
     return FR_OK;
 }
 

@@ -135,7 +135,7 @@ static bool fill_text(const filling *f)
     const fr_model *model = e->encoding.model;
     int32_t pad = model->pad >= 0 ? (int32_t)model->pad : 0;
     bool whole = fill_table(f, FR_FIELD_IDS, &e->rows, e->rows_each, pad) && fill_lengths(f);
-    if (whole && e->typed)
+    if (whole && e->typed && model->token_types > 1)
         whole = fill_table(f, FR_FIELD_TYPES, &e->types, e->rows_each, 0);
     if (whole && e->tags.count)
         whole = fill_table(f, FR_FIELD_TARGETS, &e->tags, 1, FR_IGNORE);

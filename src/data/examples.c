@@ -102,6 +102,8 @@ static fr_status check_list(const fr_examples *e, int64_t i, const char *field, 
                             fr_error *error)
 {
     const json_t *list = json_object_get(e->records.items[i], field);
+    if (!list)
+        return records_missing(&e->records, i, field, error);
     if (!json_is_array(list) || !json_array_size(list))
         return RECORD_BAD(&e->records, i, error, "field '%s' is not a list of at least one", field);
     *size = json_array_size(list);
@@ -111,8 +113,10 @@ static fr_status check_list(const fr_examples *e, int64_t i, const char *field, 
 static fr_status check_there(const fr_examples *e, int64_t i, const char *field, fr_error *error)
 {
     const json_t *value = json_object_get(e->records.items[i], field);
-    if (!value || json_is_null(value))
-        return RECORD_BAD(&e->records, i, error, "there is no field '%s'", field);
+    if (!value)
+        return records_missing(&e->records, i, field, error);
+    if (json_is_null(value) || (json_is_string(value) && !json_string_length(value)))
+        return RECORD_BAD(&e->records, i, error, "field '%s' is empty", field);
     return FR_OK;
 }
 
@@ -152,6 +156,17 @@ static fr_status check_choices(const fr_examples *e, int64_t i, fr_error *error)
     return check_there(e, i, examples_field(e, FIELD_LABEL), error);
 }
 
+/* Scores are for all pairs or for none. */
+static fr_status check_pair(const fr_examples *e, int64_t i, fr_error *error)
+{
+    const char *field = examples_field(e, FIELD_SCORE);
+    bool there = json_object_get(e->records.items[i], field) != NULL;
+    if (there != examples_scored(e))
+        return RECORD_BAD(&e->records, i, error, "there is %s field '%s', in the first record %s",
+                          there ? "a" : "no", field, there ? "there is none" : "there is one");
+    return check_text(e, i, examples_field(e, FIELD_POSITIVE), error);
+}
+
 static fr_status check_record(const fr_examples *e, int64_t i, fr_error *error)
 {
     if (e->form == FR_EXAMPLES_TAGS)
@@ -169,7 +184,7 @@ static fr_status check_record(const fr_examples *e, int64_t i, fr_error *error)
     case FR_EXAMPLES_CHOICES:
         return check_choices(e, i, error);
     case FR_EXAMPLES_PAIRS:
-        return check_text(e, i, examples_field(e, FIELD_POSITIVE), error);
+        return check_pair(e, i, error);
     case FR_EXAMPLES_TARGETS:
         return check_text(e, i, examples_field(e, FIELD_TARGET), error);
     default:

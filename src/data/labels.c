@@ -4,6 +4,7 @@
    of their bytes, so that the same file always gives the same numbers; or, where all labels are whole numbers, the numbers themselves. */
 #include "data/examples.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,10 @@ enum { MOST_CLASSES = 100000 };
 /* What the labels of a file look like. */
 typedef struct look {
     bool any_list, any_real, any_name;
-    int64_t largest; /* whole number; -1: none */
-    int64_t width;   /* of lists, of the first record */
+    bool any_number;                  /* in JSON; a table has text alone */
+    int64_t first_name, first_number; /* records */
+    int64_t largest;                  /* whole number; -1: none */
+    int64_t width;                    /* of lists, of the first record */
     const char **names;
     size_t count, room;
 } look;
@@ -23,12 +26,14 @@ static const char *label_field(const fr_examples *e)
     return examples_field(e, e->form == FR_EXAMPLES_TAGS ? FIELD_TAGS : FIELD_LABEL);
 }
 
-/* Text that is a whole number or a real one counts as it (tables of text have no other). */
+/* Text that is a whole number or a real one counts as it (tables of text have no other); "inf" and "0x1" are names. */
 static bool text_number(const char *text, double *number)
 {
     char *end;
+    if (strspn(text, "+-.0123456789eE") != strlen(text))
+        return false;
     *number = strtod(text, &end);
-    return end != text && !*end;
+    return end != text && !*end && isfinite(*number);
 }
 
 static bool is_number(const json_t *value, double *number)
@@ -47,7 +52,7 @@ static bool is_whole(const json_t *value, double number)
 {
     if (json_is_real(value))
         return false;
-    if (json_is_string(value) && strpbrk(json_string_value(value), ".eEnN"))
+    if (json_is_string(value) && strpbrk(json_string_value(value), ".eE"))
         return false;
     return number >= 0 && number < MOST_CLASSES && number == (double)(int64_t)number;
 }
@@ -94,12 +99,16 @@ static fr_status look_at(look *l, const fr_examples *e, int64_t i, const json_t 
             l->any_real = true;
         else if ((int64_t)number > l->largest)
             l->largest = (int64_t)number;
-        if (!json_is_string(value))
+        if (!json_is_string(value)) {
+            l->first_number = l->any_number ? l->first_number : i;
+            l->any_number = true;
             return FR_OK;
+        }
     } else if (!json_is_string(value)) {
         return RECORD_BAD(&e->records, i, error, "field '%s' is neither a name nor a number",
                           label_field(e));
     } else {
+        l->first_name = l->any_name ? l->first_name : i;
         l->any_name = true;
     }
     if (l->count == l->room && l->count > MOST_CLASSES)
@@ -126,6 +135,10 @@ static fr_status look_at_all(look *l, const fr_examples *e, fr_error *error)
             FR_TRY(look_at(l, e, i, json_array_get(value, k), error));
     }
     sort_names(l);
+    if (l->any_name && l->any_number)
+        return RECORD_BAD(&e->records, l->first_number, error,
+                          "field '%s' is a number, in line %ld it is a name", field,
+                          e->records.lines[l->first_name]);
     return FR_OK;
 }
 
@@ -155,37 +168,69 @@ static fr_status name_classes(fr_model_head *head, const look *l, fr_error *erro
     return FR_OK;
 }
 
+static fr_status make_classes(const fr_examples *e, const look *l, fr_model_head *head,
+                              fr_error *error)
+{
+    head->problem = problem_of(l, e);
+    if (head->problem == FR_PROBLEM_REGRESSION) {
+        head->labels = l->any_list ? l->width : 1;
+        return FR_OK;
+    }
+    FR_TRY(name_classes(head, l, error));
+    int64_t least = head->problem == FR_PROBLEM_SINGLE_LABEL ? 2 : 1;
+    if (head->labels >= least && head->labels <= MOST_CLASSES)
+        return FR_OK;
+    return fr_fail_at(error, FR_BAD_INPUT, e->records.path, 0,
+                      "field '%s' gives %lld classes, expected %lld to %d", label_field(e),
+                      (long long)head->labels, (long long)least, MOST_CLASSES);
+}
+
+/* The head that a folder has is for one kind of label. */
+static fr_status check_problem(const fr_examples *e, const fr_model_head *head, fr_error *error)
+{
+    int wanted = e->options->problem;
+    if (e->form == FR_EXAMPLES_TAGS || !wanted || (fr_problem)(wanted - 1) == head->problem)
+        return FR_OK;
+    return fr_fail(error, FR_BAD_INPUT,
+                   "data.examples.problem is %s, the model's head is for %s; model.new_head=true "
+                   "begins with a new one",
+                   fr_problem_names[wanted - 1], fr_problem_names[head->problem]);
+}
+
 fr_status fr_examples_head(const fr_examples *e, fr_model_head *head, fr_error *error)
 {
     if (e->form != FR_EXAMPLES_CLASSES && e->form != FR_EXAMPLES_TAGS &&
         e->form != FR_EXAMPLES_IMAGES)
         return FR_OK;
+    if (head->labels > 0)
+        return check_problem(e, head, error);
     look l = {.count = 0};
     fr_status status = look_at_all(&l, e, error);
-    if (status == FR_OK && head->labels == 0) {
-        head->problem = problem_of(&l, e);
-        if (head->problem == FR_PROBLEM_REGRESSION)
-            head->labels = l.any_list ? l.width : 1;
-        else
-            status = name_classes(head, &l, error);
-        if (status == FR_OK && (head->labels < 1 || head->labels > MOST_CLASSES))
-            status = fr_fail_at(error, FR_BAD_INPUT, e->records.path, 0,
-                                "field '%s' gives %lld classes, expected 1 to %d", label_field(e),
-                                (long long)head->labels, MOST_CLASSES);
-    }
+    if (status == FR_OK)
+        status = make_classes(e, &l, head, error);
     fr_free((void *)l.names);
     return status;
 }
 
 /* ---- numbers of a record ---- */
 
+/* "field 'label': \"good\" is not one of the model's 2 classes (bad, fine)" */
 static fr_status unknown(const fr_examples *e, int64_t record, const json_t *value,
                          const fr_model_head *head, fr_error *error)
 {
+    enum { SHOWN = 8 };
     char *text = json_dumps(value, JSON_ENCODE_ANY);
-    RECORD_BAD(&e->records, record, error,
-               "field '%s': %.64s is not one of the model's %lld classes", label_field(e),
-               text ? text : "it", (long long)head->labels);
+    fr_buffer names = {0};
+    for (size_t i = 0; i < head->names.count && i < SHOWN; i++)
+        fr_buffer_printf(&names, "%s%.32s", i ? ", " : "", head->names.items[i]);
+    if (!names.size)
+        fr_buffer_printf(&names, "0 to %lld", (long long)head->labels - 1);
+    else if (head->names.count > SHOWN)
+        fr_buffer_text(&names, ", ...");
+    const char *field = examples_field(e, e->form == FR_EXAMPLES_TAGS ? FIELD_TAGS : FIELD_LABEL);
+    RECORD_BAD(&e->records, record, error, "field '%s': %.64s is not one of the %lld classes (%s)",
+               field, text ? text : "it", (long long)head->labels, names.failed ? "" : names.data);
+    fr_buffer_free(&names);
     free(text);
     return FR_BAD_INPUT;
 }

@@ -1,6 +1,7 @@
 /* records.c: lines of a text file as JSON objects. */
 #include "data/records.h"
 #include "data/stream.h"
+#include "frugal/options.h"
 
 #include <string.h>
 
@@ -67,6 +68,17 @@ static size_t count_columns(const char *line, size_t size)
     return count;
 }
 
+/* Two columns of one name would be one field. */
+static fr_status check_names(const reading *r)
+{
+    for (size_t i = 0; i < r->name_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(r->names[i], r->names[k]) == 0)
+                return fr_fail_at(r->error, FR_BAD_INPUT, r->out->path, r->line,
+                                  "two columns are called '%s'", r->names[i]);
+    return FR_OK;
+}
+
 static fr_status read_names(reading *r, const char *line, size_t size)
 {
     size_t count = count_columns(line, size);
@@ -80,7 +92,7 @@ static fr_status read_names(reading *r, const char *line, size_t size)
             return no_memory(r);
         line += width + 1;
     }
-    return FR_OK;
+    return check_names(r);
 }
 
 static fr_status tab_line(reading *r, const char *line, size_t size)
@@ -108,7 +120,11 @@ static fr_status tab_line(reading *r, const char *line, size_t size)
 
 static fr_status take_line(reading *r, const char *line, size_t size)
 {
-    r->line++;
+    static const char byte_order_mark[] = "\xef\xbb\xbf";
+    if (r->line++ == 0 && strncmp(line, byte_order_mark, 3) == 0) {
+        line += 3;
+        size -= 3;
+    }
     if (size && line[size - 1] == '\r')
         size--;
     if (strspn(line, " \t\r") >= size)
@@ -205,12 +221,34 @@ void records_free(records *records_)
     *records_ = (records){.count = 0};
 }
 
+/* "there is no field 'txt'; did you mean 'text'? (the record has: ...)" */
+fr_status records_missing(const records *records_, int64_t i, const char *field, fr_error *error)
+{
+    enum { MOST = 64 };
+    const char *names[MOST], *name;
+    size_t count = 0;
+    json_t *value;
+    fr_buffer text = {0};
+    json_object_foreach(records_->items[i], name, value)
+    {
+        fr_buffer_printf(&text, "%s%s", count ? ", " : "", name);
+        if (count < MOST)
+            names[count++] = name;
+    }
+    const char *nearest = fr_nearest_name(field, names, count);
+    RECORD_BAD(records_, i, error, "there is no field '%s'%s%s%s (the record has: %.200s)", field,
+               nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "",
+               text.data && text.size ? text.data : "none");
+    fr_buffer_free(&text);
+    return FR_BAD_INPUT;
+}
+
 fr_status records_text(const records *records_, int64_t i, const char *field, const char **text,
                        size_t *size, fr_error *error)
 {
     const json_t *value = json_object_get(records_->items[i], field);
     if (!value)
-        return RECORD_BAD(records_, i, error, "there is no field '%s'", field);
+        return records_missing(records_, i, field, error);
     if (!json_is_string(value))
         return RECORD_BAD(records_, i, error, "field '%s' is no text", field);
     *text = json_string_value(value);

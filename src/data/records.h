@@ -19,6 +19,8 @@ void records_free(records *records);
 /* An error at record i. */
 #define RECORD_BAD(records, i, error, ...)                                                         \
     fr_fail_at(error, FR_BAD_INPUT, (records)->path, (records)->lines[i], __VA_ARGS__)
+/* An error: record i has no such field; the message names those that it has. */
+fr_status records_missing(const records *records, int64_t i, const char *field, fr_error *error);
 /* A field that must be text; *size may be NULL. */
 fr_status records_text(const records *records, int64_t i, const char *field, const char **text,
                        size_t *size, fr_error *error);

@@ -64,15 +64,18 @@ static int32_t hide(const fr_objective *objective, int32_t id, const uint32_t bi
     return id;
 }
 
-static void prepare(fr_objective *objective, fr_micro_batch *micro, uint64_t seed, uint64_t number)
+static fr_status prepare(fr_objective *objective, fr_micro_batch *micro, uint64_t seed,
+                         uint64_t number, fr_error *error)
 {
     const masked_options *o = objective->options;
     const int64_t *shape = micro->fields[FR_FIELD_IDS].shape;
     int32_t *ids = fr_micro_batch_get(micro, FR_FIELD_IDS);
     int32_t *targets = fr_micro_batch_set(micro, FR_FIELD_TARGETS, FR_I32, 2, shape);
     const int32_t *lengths = fr_micro_batch_get(micro, FR_FIELD_LENGTHS);
+    if (!targets)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for a micro-batch");
     micro->targets = 0;
-    for (int64_t i = 0; targets && i < shape[0] * shape[1]; i++) {
+    for (int64_t i = 0; i < shape[0] * shape[1]; i++) {
         bool padding = lengths && i % shape[1] >= lengths[i / shape[1]];
         uint32_t bits[4];
         fr_random_bits(seed, FR_RANDOM_MASK, number, (uint64_t)i, bits);
@@ -84,6 +87,7 @@ static void prepare(fr_objective *objective, fr_micro_batch *micro, uint64_t see
         ids[i] = hide(objective, ids[i], bits);
         micro->targets++;
     }
+    return FR_OK;
 }
 
 /* Places of the targets in the batch, and what they are: (M) each. On a shape-only tape as many as are expected. */

@@ -71,8 +71,8 @@ static fr_status add_held_out(fr_run_data *data, const char *name, fr_examples *
     return entry->name ? FR_OK : no_memory(error);
 }
 
-static fr_status open_held_out(fr_run_data *data, const fr_train_recipe *recipe, const char *text,
-                               fr_error *error)
+static fr_status open_one_held_out(fr_run_data *data, const fr_train_recipe *recipe,
+                                   const char *text, fr_error *error)
 {
     char *name;
     const char *path;
@@ -84,22 +84,6 @@ static fr_status open_held_out(fr_run_data *data, const fr_train_recipe *recipe,
         status = add_held_out(data, name, examples, error);
     fr_free(name);
     return status;
-}
-
-static fr_status open_examples(fr_run_data *data, const fr_train_recipe *recipe, fr_error *error)
-{
-    const fr_example_options *o = &recipe->examples;
-    FR_TRY(fr_examples_open(&data->train, o->train, objective_of(recipe)->examples, o, error));
-    data->held_out = fr_alloc_array(o->held_out.count + 1, sizeof *data->held_out, FR_MEMORY_OTHER);
-    if (!data->held_out)
-        return no_memory(error);
-    for (size_t i = 0; i < o->held_out.count; i++)
-        FR_TRY(open_held_out(data, recipe, o->held_out.items[i], error));
-    fr_examples *rest = NULL;
-    if (!o->held_out.count)
-        FR_TRY(fr_examples_split(data->train, o->held_out_share, (uint64_t)recipe->train.seed,
-                                 &rest, error));
-    return rest ? add_held_out(data, "held_out", rest, error) : FR_OK;
 }
 
 /* ---- the head ---- */
@@ -118,13 +102,31 @@ static fr_status choose_head(const fr_run_data *data, fr_train_recipe *recipe, f
     return data->train ? fr_examples_head(data->train, &recipe->head, error) : FR_OK;
 }
 
+/* After the head is known: a class that only kept-back examples have is one of the model's too. */
+static fr_status open_held_out(fr_run_data *data, const fr_train_recipe *recipe, fr_error *error)
+{
+    const fr_example_options *o = &recipe->examples;
+    fr_examples *rest = NULL;
+    data->held_out = fr_alloc_array(o->held_out.count + 1, sizeof *data->held_out, FR_MEMORY_OTHER);
+    if (!data->held_out)
+        return no_memory(error);
+    for (size_t i = 0; i < o->held_out.count; i++)
+        FR_TRY(open_one_held_out(data, recipe, o->held_out.items[i], error));
+    if (!o->held_out.count)
+        FR_TRY(fr_examples_split(data->train, o->held_out_share, (uint64_t)recipe->train.seed,
+                                 &rest, error));
+    return rest ? add_held_out(data, "held_out", rest, error) : FR_OK;
+}
+
 fr_status fr_run_data_open(fr_run_data *data, fr_train_recipe *recipe, fr_error *error)
 {
     FR_TRY(check_kind(recipe, error));
     FR_TRY(open_tokenizer(data, recipe, error));
     if (recipe->has_examples)
-        FR_TRY(open_examples(data, recipe, error));
-    return choose_head(data, recipe, error);
+        FR_TRY(fr_examples_open(&data->train, recipe->examples.train,
+                                objective_of(recipe)->examples, &recipe->examples, error));
+    FR_TRY(choose_head(data, recipe, error));
+    return data->train ? open_held_out(data, recipe, error) : FR_OK;
 }
 
 static fr_status open_images(fr_run_data *data, const fr_train_recipe *recipe,

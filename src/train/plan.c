@@ -188,6 +188,7 @@ fr_status fr_plan_from_recipe(const fr_train_recipe *recipe, const fr_run_data *
                               .options = recipe->objective.options,
                               .model = model,
                               .tokenizer = data->tokenizer};
+    plan->width = model->width;
     count_weights(plan, model);
     fr_status status = objective.kind->init ? objective.kind->init(&objective, error) : FR_OK;
     if (status == FR_OK)

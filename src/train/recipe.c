@@ -292,6 +292,7 @@ static const char *const free_keys[] = {
     "tokens",
     "seconds",
     "flops",
+    "epochs",
     "log_every",
     "eval_every",
     "evals",

@@ -17,7 +17,7 @@ fr_status fr_trainer_read(fr_trainer *trainer, fr_batch_source *source, int64_t 
     fr_micro_batch_clear(micro);
     FR_TRY(source->kind->get(source, number, micro, error));
     if (objective->kind->prepare)
-        objective->kind->prepare(objective, micro, seed, (uint64_t)number);
+        FR_TRY(objective->kind->prepare(objective, micro, seed, (uint64_t)number, error));
     return FR_OK;
 }
 
