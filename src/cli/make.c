@@ -300,7 +300,7 @@ static fr_status publish(const make_job *j, fr_error *error)
     if (!folder)
         status = model ? fr_fail_errno(error, "open folder", model) : no_memory(error);
     const struct dirent *entry;
-    while (status == FR_OK && (entry = readdir(folder)) != NULL)
+    while (status == FR_OK && folder && (entry = readdir(folder)) != NULL)
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, last) != 0)
             status = move_up(j, model, entry->d_name, error);
     if (folder)

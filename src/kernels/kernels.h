@@ -36,7 +36,7 @@ typedef struct fr_rope_shape {
     int64_t batch, positions, heads, head_width; /* B, T, H, D */
     int64_t pairs;                               /* R / 2, 2 * pairs <= D */
     const int32_t *position_ids;                 /* (B, T) or NULL: 0..T-1 */
-    const float *inverse_frequency;              /* (pairs), or (B, pairs) with frequencies_by_row */
+    const float *inverse_frequency; /* (pairs), or (B, pairs) with frequencies_by_row */
     bool frequencies_by_row;
     float scaling;
 } fr_rope_shape;

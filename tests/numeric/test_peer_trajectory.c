@@ -70,8 +70,9 @@ static double learn(fr_model *model, fr_tape *tape, int step)
     fr_batch batch = {.ids = fr_tape_input(tape, FR_I32, 2, shape, ids),
                       .targets = fr_tape_input(tape, FR_I32, 2, shape, targets)};
     fr_tensor *hidden = fr_model_hidden(model, tape, &batch, NULL);
-    fr_tensor *loss = fr_linear_cross_entropy(tape, hidden, model->output->value, NULL, batch.targets,
-                                              NULL, 1.0f / (float)(ROWS * LENGTH), NULL);
+    fr_tensor *loss =
+        fr_linear_cross_entropy(tape, hidden, model->output->value, NULL, batch.targets, NULL,
+                                1.0f / (float)(ROWS * LENGTH), NULL);
     must(fr_tape_check(tape, &error), &error);
     must(fr_tape_backward(tape, loss, 1, &error), &error);
     return *(float *)fr_tensor_host(loss);

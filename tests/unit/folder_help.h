@@ -48,8 +48,8 @@ static inline fr_model *make_model(void)
     fr_model *model;
     fr_error error = {0};
     assert_int_equal(fr_recipe_parse(&recipe, text, sizeof text - 1, "test", NULL), FR_OK);
-    if (fr_model_create_from_section(&model, fr_recipe_section(recipe, "model"), NULL, 257, 256, 7, false,
-                                     &error) != FR_OK)
+    if (fr_model_create_from_section(&model, fr_recipe_section(recipe, "model"), NULL, 257, 256, 7,
+                                     false, &error) != FR_OK)
         fail_msg("%s", error.message);
     fr_recipe_free(recipe);
     return model;
