@@ -30,9 +30,19 @@ typedef fr_status fr_prediction(void *context, int64_t number, struct json_t *pr
 
 /* The form of examples that a head is judged on; FR_EXAMPLES_NONE: none. */
 fr_example_form fr_task_examples(fr_task task);
-/* Judge a model on encoded examples, `rows` at a time. A body without a vector of its own is judged by the mean of its states. `each` (may be NULL) gets what is said of every example. */
-fr_status fr_judge(fr_model *model, fr_examples *examples, int64_t rows, fr_prediction *each,
-                   void *context, fr_judgement *judgement, fr_error *error);
+typedef struct fr_judge_options {
+    int64_t rows;        /* examples at a time */
+    fr_prediction *each; /* gets what is said of every example; may be NULL */
+    void *context;
+    fr_tape *tape; /* without gradients; NULL: one of its own */
+    bool whole;    /* go on although a signal came: the caller looks for it */
+} fr_judge_options;
+/* Judge a model on encoded examples. A body without a vector of its own is judged by the mean of its states. FR_INTERRUPTED when
+   fr_interrupted(). */
+fr_status fr_judge(fr_model *model, fr_examples *examples, const fr_judge_options *options,
+                   fr_judgement *judgement, fr_error *error);
+/* The number of the figure that says most about the task: span_f1, else accuracy, recall_at_1, pearson; -1: there is none. */
+int fr_judgement_main(const fr_judgement *judgement);
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,8 @@
      metrics.jsonl      one JSON object a line, each with "step", "tokens", "seconds" (of training), "flops" and "phase"; and either
                           "loss", "loss_smooth", "lr", "grad_norm", "tokens_per_second", "peak_share" (null when the machine's rate
                           is not known), "memory": {kind: bytes}                             every `log_every` steps, or
-                          "held_out": {domain: loss}, "held_out_loss": mean over domains      at each evaluation
+                          "held_out": {domain: loss}, "held_out_loss": mean over domains      at each evaluation,
+                          and "figures": {domain: {"accuracy": ...}} where examples are judged (probes.h)
      samples.jsonl      {"step", "prompt", "text"}: with the hook `samples`
      tensorboard/       event files, a new one each time the run goes on
      checkpoints/step-00000123/   state.safetensors, state.json
@@ -18,7 +19,7 @@
 #ifndef FRUGAL_TRAIN_H
 #define FRUGAL_TRAIN_H
 
-#include "frugal/examples.h"
+#include "frugal/probes.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -240,6 +241,9 @@ typedef struct fr_train_progress {
     int64_t step, steps;  /* done; in all (estimated when timed, 0: not known yet) */
     double loss;          /* smoothed; NaN before the first step */
     double held_out_loss; /* the last one; NaN before */
+    const char
+        *figure; /* the one that says most of the held-out examples ("accuracy"), NULL: none */
+    double figure_value; /* mean over domains */
     double tokens_per_second;
     double peak_share; /* of the machine's GEMM rate, NaN when that is not known */
     size_t memory;     /* bytes now, all kinds */
@@ -266,7 +270,9 @@ typedef struct fr_train_result {
     double seconds, flops;
     double loss;          /* of training, smoothed */
     double held_out_loss; /* of the last evaluation, NaN: none */
-    double best_loss;     /* lowest held-out loss, NaN: none */
+    const char *figure;   /* as in fr_train_progress */
+    double figure_value;
+    double best_loss; /* lowest held-out loss, NaN: none */
     int64_t best_step;
     double tokens_per_second; /* over the steps of this process */
     char stopped_by[24]; /* "steps", "tokens", "seconds", "flops", "patience", or a hook's word */
@@ -308,7 +314,9 @@ typedef struct fr_step {
 typedef struct fr_domain {
     char *name;
     fr_batch_source *source;
-    double loss; /* nats per target, of the last evaluation */
+    double loss;            /* nats per target, of the last evaluation */
+    fr_examples *examples;  /* NULL: packed text. They are the run's */
+    fr_judgement judgement; /* of the last evaluation; count 0: none */
 } fr_domain;
 
 /* Hooks run at the events of the loop, in the order of the recipe, after the gradient check and before metrics, evaluation, early

@@ -114,7 +114,8 @@ static fr_status judge(judged *j, fr_example_form form, int64_t length, int64_t 
     size_t count = (size_t)fr_examples_count(j->examples);
     if (j->predictions && !(j->said = fr_alloc_array(count, sizeof *j->said, FR_MEMORY_OTHER)))
         return fr_fail(error, FR_NO_MEMORY, "no memory for the predictions");
-    FR_TRY(fr_judge(j->model, j->examples, rows, j->said ? keep : NULL, j, &judgement, error));
+    const fr_judge_options how = {.rows = rows, .each = j->said ? keep : NULL, .context = j};
+    FR_TRY(fr_judge(j->model, j->examples, &how, &judgement, error));
     if (j->predictions)
         FR_TRY(write_predictions(j, error));
     return print(j, &judgement, error);

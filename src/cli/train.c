@@ -45,6 +45,8 @@ static fr_status print_result(const cli_call *call, const fr_train_result *r, fr
     if (isfinite(r->held_out_loss))
         FR_TRY(cli_print(error, ", held-out %.4f (best %.4f at step %lld)", r->held_out_loss,
                          r->best_loss, (long long)r->best_step));
+    if (r->figure)
+        FR_TRY(cli_print(error, ", %s %.4f", r->figure, r->figure_value));
     return cli_print(error, "\nmodel: %s/model\nreport: %s/report.html\n", o->out, o->out);
 }
 

@@ -21,6 +21,8 @@ void cli_training_progress(void *context, const fr_train_progress *p)
         fr_buffer_printf(&line, "  loss %.3f", p->loss);
     if (isfinite(p->held_out_loss))
         fr_buffer_printf(&line, "  held-out %.3f", p->held_out_loss);
+    if (p->figure)
+        fr_buffer_printf(&line, "  %s %.3f", p->figure, p->figure_value);
     if (isfinite(p->tokens_per_second))
         fr_buffer_printf(&line, "  %s tok/s", cli_count_text(p->tokens_per_second, text));
     if (isfinite(p->peak_share))

@@ -16,8 +16,7 @@ typedef struct judging {
     fr_tape *tape;
     fr_micro_batch micro;
     fr_batch batch;
-    fr_prediction *each;
-    void *context;
+    const fr_judge_options *options;
     fr_judgement *judgement;
     fr_error *error;
     /* gathered */
@@ -51,8 +50,9 @@ static fr_status say(judging *j, int64_t i, json_t *prediction)
 {
     int64_t count;
     const int64_t *numbers = fr_examples_last(j->source, &count);
-    fr_status status =
-        prediction ? j->each(j->context, numbers[i], prediction, j->error) : no_memory(j);
+    fr_status status = prediction
+                           ? j->options->each(j->options->context, numbers[i], prediction, j->error)
+                           : no_memory(j);
     json_decref(prediction);
     return status;
 }
@@ -87,7 +87,7 @@ static fr_status take_class(judging *j, int64_t i, const float *logits, int64_t 
     j->hits += said == right;
     if (j->table)
         j->table[right * width + said]++;
-    if (!j->each)
+    if (!j->options->each)
         return FR_OK;
     return say(
         j, i,
@@ -124,7 +124,7 @@ static fr_status take_numbers(judging *j, const fr_outputs *outputs)
             keep_number(j, said[i * width + k], right[i * width + k]);
             json_array_append_new(list, json_real(said[i * width + k]));
         }
-        if (j->each)
+        if (j->options->each)
             FR_TRY(say(j, i, json_pack("{s:O}", "value", list)));
         json_decref(list);
     }
@@ -153,7 +153,7 @@ static fr_status take_several(judging *j, const fr_outputs *outputs)
         }
         j->targets++;
         j->hits += same;
-        if (j->each)
+        if (j->options->each)
             FR_TRY(say(j, i, json_pack("{s:O}", "labels", list)));
         json_decref(list);
     }
@@ -182,7 +182,7 @@ static fr_status take_row(judging *j, int64_t i, const float *logits, const int3
     j->targets += words;
     if (spans_are_there(&j->model->head.names))
         spans_count(&j->spans, &j->model->head.names, said, right, words);
-    fr_status status = j->each ? say(j, i, json_pack("{s:O}", "tags", list)) : FR_OK;
+    fr_status status = j->options->each ? say(j, i, json_pack("{s:O}", "tags", list)) : FR_OK;
     json_decref(list);
     return status;
 }
@@ -246,7 +246,7 @@ static fr_status take_pairs(judging *j)
             cosine += (double)x[2 * i * j->width + k] * x[(2 * i + 1) * j->width + k];
         if (scores)
             keep_number(j, cosine, scores[i]);
-        if (j->each)
+        if (j->options->each)
             FR_TRY(say(j, i, json_pack("{s:f}", "similarity", cosine)));
     }
     return FR_OK;
@@ -323,7 +323,7 @@ static fr_status take_all(judging *j)
         fr_tape_reset(j->tape, (uint64_t)number);
         j->batch = fr_micro_batch_put(&j->micro, j->tape);
         FR_TRY(take(j));
-        if (fr_interrupted())
+        if (!j->options->whole && fr_interrupted())
             return fr_fail(j->error, FR_INTERRUPTED, "interrupted");
     }
     return FR_OK;
@@ -357,7 +357,7 @@ static fr_status conclude(judging *j)
     return FR_OK;
 }
 
-static fr_status prepare(judging *j, int64_t rows)
+static fr_status prepare(judging *j)
 {
     int64_t labels = j->model->head.labels;
     size_t numbers = (size_t)(fr_examples_count(j->examples) * (labels ? labels : 1));
@@ -370,10 +370,12 @@ static fr_status prepare(judging *j, int64_t rows)
     j->right = fr_alloc_array(numbers, sizeof *j->right, FR_MEMORY_OTHER);
     if ((table && !j->table) || !j->said || !j->right)
         return no_memory(j);
-    j->tape = fr_tape_create(&(fr_tape_options){.mode = FR_TAPE_NO_GRAD}, j->error);
+    j->tape = j->options->tape
+                  ? j->options->tape
+                  : fr_tape_create(&(fr_tape_options){.mode = FR_TAPE_NO_GRAD}, j->error);
     if (!j->tape)
         return FR_NO_MEMORY;
-    return fr_examples_source_create(&j->source, j->examples, rows, 0, true, j->error);
+    return fr_examples_source_create(&j->source, j->examples, j->options->rows, 0, true, j->error);
 }
 
 fr_example_form fr_task_examples(fr_task task)
@@ -396,24 +398,24 @@ fr_example_form fr_task_examples(fr_task task)
     }
 }
 
-fr_status fr_judge(fr_model *model, fr_examples *examples, int64_t rows, fr_prediction *each,
-                   void *context, fr_judgement *judgement, fr_error *error)
+fr_status fr_judge(fr_model *model, fr_examples *examples, const fr_judge_options *options,
+                   fr_judgement *judgement, fr_error *error)
 {
     judging j = {.model = model,
                  .examples = examples,
-                 .each = each,
-                 .context = context,
+                 .options = options,
                  .judgement = judgement,
                  .error = error};
     *judgement = (fr_judgement){.examples = fr_examples_count(examples)};
-    fr_status status = prepare(&j, rows);
+    fr_status status = prepare(&j);
     if (status == FR_OK)
         status = take_all(&j);
     if (status == FR_OK)
         status = conclude(&j);
     fr_batch_source_destroy(j.source);
     fr_micro_batch_free(&j.micro);
-    fr_tape_destroy(j.tape);
+    if (j.tape != options->tape)
+        fr_tape_destroy(j.tape);
     fr_free(j.table);
     fr_free(j.said);
     fr_free(j.right);

@@ -30,6 +30,7 @@ static fr_status open_example_domain(const fr_trainer *trainer, fr_domain *domai
                                      const struct fr_held_out *held_out, fr_error *error)
 {
     domain->name = fr_string_copy(held_out->name);
+    domain->examples = held_out->examples;
     if (!domain->name)
         return fr_fail(error, FR_NO_MEMORY, "no memory for the held-out domains");
     return fr_examples_source_create(&domain->source, held_out->examples,
@@ -78,7 +79,7 @@ static fr_status evaluate_batches(fr_trainer *trainer, fr_domain *domain, fr_err
     double nats = 0;
     int64_t targets = 0, tokens = 0;
     for (int64_t number = 0; number < domain->source->per_epoch; number++) {
-        if (number && tokens + micro->tokens > trainer->options.eval_tokens)
+        if (!domain->examples && number && tokens + micro->tokens > trainer->options.eval_tokens)
             break;
         FR_TRY(fr_trainer_read(trainer, domain->source, number, ORDER, micro, error));
         fr_tape_reset(tape, (uint64_t)number);
@@ -93,12 +94,34 @@ static fr_status evaluate_batches(fr_trainer *trainer, fr_domain *domain, fr_err
     return FR_OK;
 }
 
+/* Examples are read whole: they come by length, and the first of them alone would be the shortest. The figures tell the loss too,
+   but for objectives that compare the examples of a micro-batch. */
+static fr_status judge_domain(fr_trainer *trainer, fr_domain *domain, fr_error *error)
+{
+    const fr_judge_options how = {
+        .rows = trainer->options.micro_batch, .tape = trainer->own->evaluation_tape, .whole = true};
+    fr_judgement *judgement = &domain->judgement;
+    FR_TRY(fr_judge(trainer->model, domain->examples, &how, judgement, error));
+    double loss = fr_judgement_figure(judgement, "loss");
+    if (isnan(loss) && trainer->model->head.task != FR_TASK_NONE)
+        loss = fr_judgement_figure(judgement, "mse");
+    domain->loss = loss;
+    return isnan(loss) ? evaluate_batches(trainer, domain, error) : FR_OK;
+}
+
+static bool is_judged(const fr_trainer *trainer, const fr_domain *domain)
+{
+    fr_example_form form = trainer->objective->kind->examples;
+    return domain->examples && form == fr_task_examples(trainer->model->head.task);
+}
+
 /* Without gradients a recomputed layer is computed once and gives all but its result back: less memory for nothing. */
 static fr_status evaluate_domain(fr_trainer *trainer, fr_domain *domain, fr_error *error)
 {
     bool before = trainer->model->recompute;
     trainer->model->recompute = true;
-    fr_status status = evaluate_batches(trainer, domain, error);
+    fr_status status = is_judged(trainer, domain) ? judge_domain(trainer, domain, error)
+                                                  : evaluate_batches(trainer, domain, error);
     trainer->model->recompute = before;
     return status == FR_OK ? status : fr_error_prefix(error, "evaluating on %s", domain->name);
 }
@@ -137,6 +160,21 @@ fr_status fr_trainer_evaluate(fr_trainer *trainer, fr_error *error)
         fmax(fr_seconds() - begin, 0.8 * trainer->own->evaluation_seconds);
     fr_trainer_tick(trainer);
     return FR_OK;
+}
+
+const char *fr_domains_figure(const fr_trainer *trainer, double *value)
+{
+    const char *name = NULL;
+    *value = 0;
+    for (size_t i = 0; i < trainer->domain_count; i++) {
+        const fr_judgement *judgement = &trainer->domains[i].judgement;
+        int which = fr_judgement_main(judgement);
+        if (which < 0)
+            return NULL;
+        name = judgement->figures[which].name;
+        *value += judgement->figures[which].value / (double)trainer->domain_count;
+    }
+    return name;
 }
 
 /* ---- the hook ---- */

@@ -85,7 +85,18 @@ fr_status fr_folder_write_model(fr_trainer *trainer, fr_error *error)
 fr_status fr_folder_write_summary(const fr_trainer *trainer, const fr_train_result *result,
                                   fr_error *error)
 {
-    json_t *domains = json_object(), *peaks = json_object();
+    json_t *domains = json_object(), *peaks = json_object(), *figures = json_object();
+    for (size_t i = 0; i < trainer->domain_count; i++) {
+        const fr_judgement *judgement = &trainer->domains[i].judgement;
+        json_t *of_domain = json_object();
+        for (int k = 0; k < judgement->count; k++)
+            json_object_set_new(of_domain, judgement->figures[k].name,
+                                fr_json_real(judgement->figures[k].value));
+        if (judgement->count)
+            json_object_set_new(figures, trainer->domains[i].name, of_domain);
+        else
+            json_decref(of_domain);
+    }
     for (size_t i = 0; i < trainer->domain_count; i++)
         json_object_set_new(domains, trainer->domains[i].name,
                             fr_json_real(trainer->domains[i].loss));
@@ -93,11 +104,11 @@ fr_status fr_folder_write_summary(const fr_trainer *trainer, const fr_train_resu
         json_object_set_new(peaks, fr_memory_kind_name((fr_memory_kind)kind),
                             json_integer((json_int_t)fr_memory_peak((fr_memory_kind)kind)));
     json_t *object = json_pack(
-        "{s:s, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I}", "stopped_by",
+        "{s:s, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I}", "stopped_by",
         result->stopped_by, "steps", (json_int_t)result->step, "tokens", (json_int_t)result->tokens,
         "parameters", (json_int_t)trainer->own->plan.parameters, "seconds", result->seconds,
-        "flops", result->flops, "loss", fr_json_real(result->loss), "held_out", domains,
-        "held_out_loss", fr_json_real(result->held_out_loss), "best_loss",
+        "flops", result->flops, "loss", fr_json_real(result->loss), "held_out", domains, "figures",
+        figures, "held_out_loss", fr_json_real(result->held_out_loss), "best_loss",
         fr_json_real(result->best_loss), "best_step", (json_int_t)result->best_step,
         "tokens_per_second", fr_json_real(result->tokens_per_second), "peak_bytes", peaks,
         "resident_peak_bytes", (json_int_t)fr_resident_peak());

@@ -121,6 +121,49 @@ static fr_status step_end(fr_hook *hook, fr_error *error)
     return m->events ? fr_events_flush(m->events, error) : FR_OK;
 }
 
+static fr_status tagged(const fr_trainer *trainer, metrics *m, const fr_domain *domain,
+                        const char *figure, double value, fr_error *error)
+{
+    char *tag = fr_format("held_out/%s%s%s", domain->name, figure ? "/" : "", figure ? figure : "");
+    fr_status status = tag ? scalar(trainer, m, tag, value, error)
+                           : fr_fail(error, FR_NO_MEMORY, "no memory for a line of metrics");
+    fr_free(tag);
+    return status;
+}
+
+static void put_number(fr_buffer *line, double value)
+{
+    if (isfinite(value))
+        fr_buffer_printf(line, ": %.17g", value);
+    else
+        fr_buffer_text(line, ": null");
+}
+
+/* , "figures": {domain: {name: value}} */
+static fr_status put_figures(const fr_trainer *trainer, metrics *m, fr_error *error)
+{
+    bool first = true;
+    for (size_t i = 0; i < trainer->domain_count; i++) {
+        const fr_domain *domain = &trainer->domains[i];
+        if (!domain->judgement.count)
+            continue;
+        fr_buffer_text(&m->line, first ? ", \"figures\": {" : ", ");
+        put_text(&m->line, domain->name);
+        for (int k = 0; k < domain->judgement.count; k++) {
+            const char *name = domain->judgement.figures[k].name;
+            double value = domain->judgement.figures[k].value;
+            fr_buffer_printf(&m->line, "%s\"%s\"", k ? ", " : ": {", name);
+            put_number(&m->line, value);
+            FR_TRY(tagged(trainer, m, domain, name, value, error));
+        }
+        fr_buffer_text(&m->line, "}");
+        first = false;
+    }
+    if (!first)
+        fr_buffer_text(&m->line, "}");
+    return FR_OK;
+}
+
 static fr_status evaluated(fr_hook *hook, fr_error *error)
 {
     metrics *m = hook->own;
@@ -131,18 +174,12 @@ static fr_status evaluated(fr_hook *hook, fr_error *error)
         const fr_domain *domain = &trainer->domains[i];
         fr_buffer_text(&m->line, i ? ", " : "");
         put_text(&m->line, domain->name);
-        if (isfinite(domain->loss))
-            fr_buffer_printf(&m->line, ": %.17g", domain->loss);
-        else
-            fr_buffer_text(&m->line, ": null");
-        char *tag = fr_format("held_out/%s", domain->name);
-        fr_status status = tag ? scalar(trainer, m, tag, domain->loss, error)
-                               : fr_fail(error, FR_NO_MEMORY, "no memory for a line of metrics");
-        fr_free(tag);
-        FR_TRY(status);
+        put_number(&m->line, domain->loss);
+        FR_TRY(tagged(trainer, m, domain, NULL, domain->loss, error));
     }
     fr_buffer_text(&m->line, "}");
     put_real(&m->line, "held_out_loss", trainer->position.held_out_loss);
+    FR_TRY(put_figures(trainer, m, error));
     FR_TRY(end_line(m, error));
     return m->events ? fr_events_flush(m->events, error) : FR_OK;
 }

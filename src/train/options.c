@@ -56,7 +56,8 @@ static const fr_option train_options[] = {
     {"evals", FR_OPTION_INT, FIELD(evals), NULL, 1, 1e6, NULL,
      "Evaluations over the run, when eval_every is 0."},
     {"eval_tokens", FR_OPTION_INT, FIELD(eval_tokens), "tokens", 1, 1e12, NULL,
-     "Held-out tokens of each domain that an evaluation reads at most."},
+     "Held-out tokens of each domain that an evaluation reads at most; of data.examples it reads "
+     "all."},
     {"checkpoint_every", FR_OPTION_INT, FIELD(checkpoint_every), "steps", 0, 1e12, NULL,
      "Between checkpoints; 0: by time alone."},
     {"checkpoint_seconds", FR_OPTION_SECONDS, FIELD(checkpoint_seconds), "seconds", 0, 1e9, NULL,

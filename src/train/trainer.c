@@ -51,6 +51,7 @@ void fr_trainer_report(fr_trainer *trainer, const char *activity)
         .tokens = at->tokens,
         .fraction = fr_trainer_fraction(trainer),
     };
+    p.figure = fr_domains_figure(trainer, &p.figure_value);
     for (int kind = 0; kind < FR_MEMORY_KINDS; kind++)
         p.memory += fr_memory_now((fr_memory_kind)kind);
     own->run.progress(own->run.context, &p);
@@ -324,6 +325,7 @@ static void fill_result(const fr_trainer *trainer, fr_train_result *result)
                                 .best_loss = at->best_loss,
                                 .best_step = at->best_step,
                                 .tokens_per_second = tokens_per_second(trainer)};
+    result->figure = fr_domains_figure(trainer, &result->figure_value);
     strncpy(result->stopped_by, word ? word : "", sizeof result->stopped_by - 1);
 }
 

@@ -173,6 +173,8 @@ double fr_phase_rate(const fr_trainer *trainer);
 /* ---- evaluate.c ---- */
 
 fr_status fr_domains_open(fr_trainer *trainer, fr_error *error);
+/* The mean over domains of the figure that says most; NULL: there is none. */
+const char *fr_domains_figure(const fr_trainer *trainer, double *value);
 void fr_domains_close(fr_trainer *trainer);
 
 /* ---- folder.c: files of the run folder ---- */
