@@ -26,7 +26,7 @@ static void write_summary(const cli_card *card, fr_buffer *out)
     fr_buffer_printf(out, "| held-out loss | %.4f nats per token, perplexity %.2f |\n",
                      card->held_out->loss, card->held_out->perplexity);
     fr_buffer_printf(out, "| held-out bits per byte | **%.4f** |\n", card->held_out->bits_per_byte);
-    if (card->before)
+    if (card->before && card->from)
         fr_buffer_printf(out,
                          "| the same of %s, before | %.4f nats per token, %.4f bits per byte |\n",
                          last_part(card->from), card->before->loss, card->before->bits_per_byte);

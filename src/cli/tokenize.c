@@ -231,7 +231,7 @@ static fr_status decode_line(const tokenize_options *o, const fr_tokenizer *toke
         *result = json_stringn(text.data ? text.data : "", text.size);
         if (!*result) { /* not UTF-8: as bytes */
             *result = json_array();
-            for (size_t i = 0; i < text.size; i++)
+            for (size_t i = 0; text.data && i < text.size; i++)
                 json_array_append_new(*result, json_integer((unsigned char)text.data[i]));
         }
     }

@@ -77,7 +77,7 @@ static void read_rows(const png_state *s, uint8_t *pixels, int64_t height, int p
 /* Two bytes a pixel, the greater first, to three equal ones. */
 static void limit_grey(const png_state *s, const fr_image *image)
 {
-    for (int64_t i = 0; i < image->width * image->height; i++) {
+    for (int64_t i = 0; s->rows && i < image->width * image->height; i++) {
         uint8_t grey = s->rows[2 * i] ? UINT8_MAX : s->rows[2 * i + 1];
         memset(image->pixels + 3 * i, grey, 3);
     }

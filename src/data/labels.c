@@ -258,7 +258,7 @@ static fr_status several(const fr_examples *e, int64_t record, const json_t *lis
 {
     memset(out, 0, (size_t)head->labels * sizeof *out);
     for (size_t k = 0; k < json_array_size(list); k++) {
-        int32_t class;
+        int32_t class = 0;
         FR_TRY(labels_class(e, record, json_array_get(list, k), head, &class, error));
         out[class] = 1;
     }
