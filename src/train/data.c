@@ -31,6 +31,25 @@ static const fr_objective_kind *objective_of(const fr_train_recipe *recipe)
     return (const fr_objective_kind *)recipe->objective.kind;
 }
 
+/* Examples are encoded once, from files of their own. */
+static fr_status check_examples(const fr_train_recipe *recipe, fr_error *error)
+{
+    if (!recipe->examples.train)
+        return fr_fail(error, FR_BAD_INPUT, "nothing to train on: give data.examples.train");
+    if (recipe->data.folder || recipe->data.train || recipe->data.held_out.count)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "data.examples with data.folder, data.train or data.held_out: choose one "
+                       "kind of data; data.tokenizer names a tokenizer alone");
+    for (size_t i = 0; i < recipe->phase_count; i++)
+        if (recipe->phases[i].options.length != recipe->train.length ||
+            recipe->phases[i].options.train)
+            return fr_fail(error, FR_BAD_INPUT,
+                           "phase %zu: phases of labelled examples share train.length and the "
+                           "examples",
+                           i + 1);
+    return FR_OK;
+}
+
 static fr_status check_kind(const fr_train_recipe *recipe, fr_error *error)
 {
     const fr_objective_kind *objective = objective_of(recipe);
@@ -39,13 +58,11 @@ static fr_status check_kind(const fr_train_recipe *recipe, fr_error *error)
                        "objective %s learns from packed text (data.folder); data.examples are for "
                        "others",
                        objective->base.name);
-    if (recipe->has_examples && !recipe->examples.train)
-        return fr_fail(error, FR_BAD_INPUT, "nothing to train on: give data.examples.train");
     if (!recipe->has_examples && !objective->packed)
         return fr_fail(error, FR_BAD_INPUT,
                        "objective %s learns from labelled examples: give data.examples.train",
                        objective->base.name);
-    return FR_OK;
+    return recipe->has_examples ? check_examples(recipe, error) : FR_OK;
 }
 
 /* ---- the tokenizer ---- */

@@ -260,6 +260,25 @@ static fr_status load_model(const fr_train_recipe *recipe, const fr_tokenizer *t
     return FR_OK;
 }
 
+static fr_status check_lengths(const fr_train_recipe *recipe, const fr_model *model,
+                               fr_error *error)
+{
+    const int64_t most = model->max_positions,
+                  target = recipe->has_examples ? recipe->examples.target_length : 0;
+    /* Pictures have as many positions as the model has. */
+    bool text = ((const fr_objective_kind *)recipe->objective.kind)->examples != FR_EXAMPLES_IMAGES;
+    for (size_t i = 0; most > 0 && text && i < recipe->phase_count; i++)
+        if (recipe->phases[i].options.length > most)
+            return fr_fail(error, FR_BAD_INPUT,
+                           "length %lld is more than the model's %lld positions",
+                           (long long)recipe->phases[i].options.length, (long long)most);
+    if (most > 0 && target > most)
+        return fr_fail(error, FR_BAD_INPUT,
+                       "target_length %lld is more than the model's %lld positions",
+                       (long long)target, (long long)most);
+    return FR_OK;
+}
+
 fr_status fr_train_recipe_model(const fr_train_recipe *recipe, const fr_tokenizer *tokenizer,
                                 bool shapes_only, fr_model **model, fr_error *error)
 {
@@ -269,14 +288,8 @@ fr_status fr_train_recipe_model(const fr_train_recipe *recipe, const fr_tokenize
         (*model)->recompute = recipe->train.recompute;
         status = fr_groups_apply(recipe->groups, recipe->group_count, *model, error);
     }
-    /* Pictures have as many positions as the model has. */
-    bool text = ((const fr_objective_kind *)recipe->objective.kind)->examples != FR_EXAMPLES_IMAGES;
-    for (size_t i = 0; status == FR_OK && text && i < recipe->phase_count; i++)
-        if ((*model)->max_positions > 0 &&
-            recipe->phases[i].options.length > (*model)->max_positions)
-            status = fr_fail(
-                error, FR_BAD_INPUT, "length %lld is more than the model's %lld positions",
-                (long long)recipe->phases[i].options.length, (long long)(*model)->max_positions);
+    if (status == FR_OK)
+        status = check_lengths(recipe, *model, error);
     if (status != FR_OK) {
         fr_model_destroy(*model);
         *model = NULL;

@@ -101,6 +101,7 @@ refused "there is no field 'texts'; did you mean 'text'? (the record has: text, 
 refused "give data.examples.train" "$classify" train.length=8
 refused "length 500 is more than the model's" "$classify" data.examples.train=classify.jsonl train.length=500
 refused "learns from packed text (data.folder)" "$classify" data.examples.train=classify.jsonl objective.kind=causal_lm train.length=8
+refused "choose one kind of data" "$classify" data.examples.train=classify.jsonl data.folder=x train.length=8
 refused "has no head for task contrastive" "$sources/recipes/captions.yaml" data.examples.train=captions.jsonl train.length=8
 
 [ $failures = 0 ] || exit 1

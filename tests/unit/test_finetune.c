@@ -234,9 +234,14 @@ static void same_weights(const char *a, const char *b)
 static void test_a_run_stopped_at_any_step_of_an_epoch_goes_on_to_the_same_bits(void **state)
 {
     (void)state;
-    static const int which[] = {0, 4};
-    for (size_t i = 0; i < 2; i++) {
-        char *text = recipe_of("bert", &tasks[which[i]], ", accumulation: 2"), whole[600], run[600];
+    static const struct {
+        int task;
+        const char *more; /* behind the other keys of train */
+    } runs[] = {{0, ", accumulation: 2"},
+                {4, ", accumulation: 2"},
+                {0, "}\nphases:\n  - {steps: 12}\n  - {steps: 18, micro_batch: 2"}};
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        char *text = recipe_of("bert", &tasks[runs[i].task], runs[i].more), whole[600], run[600];
         losses seen = {0};
         snprintf(whole, sizeof whole, "%s", in_root("whole"));
         must(train(whole, text, false, &seen));
