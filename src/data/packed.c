@@ -43,7 +43,8 @@ static void destroy(fr_batch_source *source)
 
 static const fr_batch_source_kind packed_kind = {get, destroy};
 
-static fr_status open(fr_batch_source *source, const char *prefix, bool scoring, fr_error *error)
+static fr_status open_shard(fr_batch_source *source, const char *prefix, bool scoring,
+                            fr_error *error)
 {
     packed *p = source->own;
     FR_TRY(fr_shard_open(&p->shard, prefix, error));
@@ -72,7 +73,7 @@ fr_status fr_packed_source_create(fr_batch_source **out, const char *prefix,
     }
     p->options = *options;
     *source = (fr_batch_source){.kind = &packed_kind, .own = p};
-    fr_status status = open(source, prefix, scoring, error);
+    fr_status status = open_shard(source, prefix, scoring, error);
     if (status == FR_OK)
         *out = source;
     else
