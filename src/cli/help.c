@@ -18,7 +18,7 @@ typedef struct help_options {
 void cli_help_overview(fr_buffer *out)
 {
     fr_buffer_printf(out,
-                     "frugal %s: pre-trains language models on CPUs\n\n"
+                     "frugal %s: makes language models on CPUs\n\n"
                      "usage: frugal VERB [OPERANDS] [key=value ...] [--options]\n\n",
                      fr_version());
     for (const cli_verb *const *v = cli_verbs; *v; v++)

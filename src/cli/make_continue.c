@@ -41,6 +41,10 @@ fr_status make_continue_check(const make_job *j, fr_error *error)
     const char *from = j->asked.from;
     fr_model_head head;
     fr_tokenizer *tokenizer;
+    if (!fr_path_is_folder(from))
+        return fr_fail_at(error, FR_BAD_INPUT, from, 0,
+                          "there is no such model folder (a GGUF file becomes one: frugal convert "
+                          "FILE.gguf FOLDER)");
     FR_TRY(fr_model_folder_head(&head, from, error));
     fr_task task = head.task;
     fr_model_head_free(&head);
