@@ -163,6 +163,12 @@ typedef struct fr_model_class {
     fr_task task;
 } fr_model_class;
 
+/* How many labels a model_type's classifiers have where config.json tells neither id2label nor num_labels. */
+typedef struct fr_model_labels {
+    const char *model_type;
+    int64_t count;
+} fr_model_labels;
+
 /* A name under which files may hold a copy of a parameter that the model ties; the copy must equal it. */
 typedef struct fr_tied_name {
     const char *stored, *parameter;
@@ -188,6 +194,8 @@ typedef struct fr_model_kind {
     /* The classes that it can be, ended by an empty one. The first of a model_type is what a folder without "architectures" and a
        new model are. */
     const fr_model_class *classes;
+    /* Model types whose classifiers have other than two labels by default, ended by an empty one. NULL: none. */
+    const fr_model_labels *labels;
     const char *const
         *extra_fields; /* fields of config.json that read_config reads itself, NULL-terminated */
     const char *const

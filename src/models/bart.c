@@ -367,6 +367,7 @@ static bool ignores_tensor(const char *name)
         type, name "ForQuestionAnswering", FR_TASK_QUESTION_ANSWERING                              \
     }
 static const fr_model_class classes[] = {CLASSES("bart", "Bart"), CLASSES("mbart", "MBart"), {0}};
+static const fr_model_labels labels[] = {{"bart", 3}, {0}};
 static const fr_tied_name tied[] = {{"lm_head.weight", "model.shared.weight"},
                                     {"model.encoder.embed_tokens.weight", "model.shared.weight"},
                                     {"model.decoder.embed_tokens.weight", "model.shared.weight"},
@@ -391,6 +392,7 @@ const fr_model_kind fr_model_bart = {
               defaults}},
     .model_types = model_types,
     .classes = classes,
+    .labels = labels,
     .extra_fields = extra_fields,
     .ignored_fields = ignored_fields,
     .read_config = read_config,

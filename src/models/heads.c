@@ -75,6 +75,15 @@ static bool has_labels(fr_task task)
            task == FR_TASK_IMAGE_CLASSIFICATION || task == FR_TASK_DISTILLED_CLASSIFICATION;
 }
 
+/* What transformers takes where nothing tells the number. */
+static int64_t default_labels(const fr_model_kind *kind, const char *model_type)
+{
+    for (const fr_model_labels *entry = kind->labels; entry && entry->model_type; entry++)
+        if (strcmp(entry->model_type, model_type) == 0)
+            return entry->count;
+    return DEFAULT_LABELS;
+}
+
 void fr_model_head_free(fr_model_head *head)
 {
     fr_strings_free(&head->names);
@@ -98,7 +107,8 @@ fr_status fr_model_head_settle(fr_model_head *out, const fr_model_kind *kind, co
         return FR_OK;
     }
     if (out->labels == 0)
-        out->labels = wanted && wanted->names.count ? (int64_t)wanted->names.count : DEFAULT_LABELS;
+        out->labels = wanted && wanted->names.count ? (int64_t)wanted->names.count
+                                                    : default_labels(kind, type);
     if (out->labels < 0 || out->labels > MOST_LABELS ||
         (wanted && wanted->names.count && wanted->names.count != (size_t)out->labels))
         return fr_fail(error, FR_BAD_INPUT, "%lld labels with %zu names", (long long)out->labels,
@@ -142,12 +152,12 @@ static fr_status read_names(fr_model_head *head, const json_t *map, const char *
     return FR_OK;
 }
 
-static fr_status read_labels(fr_model_head *head, const json_t *json, const char *path,
-                             fr_error *error)
+static fr_status read_labels(fr_model_head *head, int64_t labels, const json_t *json,
+                             const char *path, fr_error *error)
 {
     const json_t *map = json_object_get(json, "id2label"),
                  *count = json_object_get(json, "num_labels");
-    head->labels = DEFAULT_LABELS;
+    head->labels = labels;
     if (json_is_object(map))
         FR_TRY(read_names(head, map, path, error));
     else if (json_is_integer(count))
@@ -197,8 +207,10 @@ fr_status fr_model_head_read(fr_model_head *head, const fr_model_kind *kind, con
                              const json_t *json, const char *path, fr_error *error)
 {
     *head = (fr_model_head){0};
-    FR_TRY(read_class(head, kind, fr_config_model_type(kind, config), json, path, error));
-    return has_labels(head->task) ? read_labels(head, json, path, error) : FR_OK;
+    const char *type = fr_config_model_type(kind, config);
+    FR_TRY(read_class(head, kind, type, json, path, error));
+    return has_labels(head->task) ? read_labels(head, default_labels(kind, type), json, path, error)
+                                  : FR_OK;
 }
 
 static bool write_labels(const fr_model_head *head, json_t *json)

@@ -120,16 +120,22 @@ static bool same_name(const char *own, const char *stored)
     return false;
 }
 
+/* Names may have the kind's prefix or lack it: classes differ in where they keep their body. */
+static bool means(const fr_model *model, const char *own, const char *stored)
+{
+    const char *prefix = model->kind->prefix;
+    size_t length = strlen(prefix);
+    return same_name(own, stored) ||
+           (strncmp(own, prefix, length) == 0 && same_name(own + length, stored)) ||
+           (length && strncmp(stored, prefix, length) == 0 && same_name(own, stored + length));
+}
+
 /* The parameter that a tensor's name means; parameter_count: none. */
 static size_t find(const fr_model *model, const char *name)
 {
-    size_t prefix = strlen(model->kind->prefix), i = 0;
-    for (; i < model->parameter_count; i++) {
-        const char *own = model->parameters[i]->name;
-        if (same_name(own, name) ||
-            (strncmp(own, model->kind->prefix, prefix) == 0 && same_name(own + prefix, name)))
-            break;
-    }
+    size_t i = 0;
+    while (i < model->parameter_count && !means(model, model->parameters[i]->name, name))
+        i++;
     return i;
 }
 
@@ -137,8 +143,10 @@ static size_t find(const fr_model *model, const char *name)
 static const fr_parameter *tied_parameter(const fr_model *model, const char *name)
 {
     for (const fr_tied_name *tied = model->kind->tied; tied && tied->stored; tied++)
-        if (strcmp(tied->stored, name) == 0)
-            return fr_model_parameter(model, tied->parameter);
+        if (strcmp(tied->stored, name) == 0) {
+            size_t number = find(model, tied->parameter);
+            return number < model->parameter_count ? model->parameters[number] : NULL;
+        }
     return NULL;
 }
 
