@@ -44,6 +44,27 @@ fr_status fr_judge(fr_model *model, fr_examples *examples, const fr_judge_option
 /* The number of the figure that says most about the task: span_f1, else accuracy, recall_at_1, pearson; -1: there is none. */
 int fr_judgement_main(const fr_judgement *judgement);
 
+/* Masked language models on plain text: tokens are hidden as the objective masked_lm does by default (15 %: 80/10/10), chosen by the
+   seed, and guessed from what stands around them. Used like fr_evaluator (decode.h); text, model and tokenizer are the caller's. */
+typedef struct fr_guesses {
+    double loss;     /* nats per hidden token */
+    double accuracy; /* share of the hidden tokens whose likeliest guess is right */
+    int64_t guesses; /* hidden tokens */
+    int64_t tokens, bytes, documents;
+    double seconds;
+} fr_guesses;
+typedef struct fr_guesser fr_guesser;
+/* length: tokens of a window, special ones included; 0: the model's context. */
+fr_status fr_guesser_create(fr_guesser **guesser, fr_model *model, const fr_tokenizer *tokenizer,
+                            int64_t length, uint64_t seed, fr_error *error);
+void fr_guesser_destroy(fr_guesser *guesser);
+/* Add a document to a group of documents (0, 1, ...). FR_INTERRUPTED when fr_interrupted(). */
+fr_status fr_guesser_add(fr_guesser *guesser, int64_t group, const char *text, size_t size,
+                         fr_error *error);
+/* Of a group; -1: of all. */
+fr_status fr_guesser_result(fr_guesser *guesser, int64_t group, fr_guesses *result,
+                            fr_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -42,8 +42,9 @@ typedef struct evaluation {
     fr_model *model;
     fr_tokenizer *tokenizer;
     fr_source *source;
-    fr_evaluator *evaluator;
-    char **files; /* names of the groups */
+    fr_evaluator *evaluator; /* of a causal language model */
+    fr_guesser *guesser;     /* of a masked one */
+    char **files;            /* names of the groups */
     size_t file_count, file_room;
     int64_t documents, bytes;
 } evaluation;
@@ -79,7 +80,9 @@ static fr_status score_documents(evaluation *e, fr_error *error)
         if (!document.text)
             break;
         FR_TRY(group_of(e, document.path, &group, error));
-        FR_TRY(fr_evaluator_add(e->evaluator, group, document.text, document.size, error));
+        FR_TRY(e->guesser
+                   ? fr_guesser_add(e->guesser, group, document.text, document.size, error)
+                   : fr_evaluator_add(e->evaluator, group, document.text, document.size, error));
         e->documents++;
         e->bytes += (int64_t)document.size;
         char bytes[24];
@@ -94,46 +97,87 @@ static fr_status score_documents(evaluation *e, fr_error *error)
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-static json_t *figures(const fr_evaluation *r)
+/* What was counted of a group, or of all (-1): a kind of model fills one of the two. */
+typedef struct result {
+    fr_evaluation said;
+    fr_guesses guessed;
+    int64_t tokens, documents;
+    double seconds;
+} result;
+
+static fr_status result_of(evaluation *e, int64_t group, result *r, fr_error *error)
 {
-    return json_pack("{s:f, s:f, s:f, s:I, s:I, s:I}", "loss", r->loss, "perplexity", r->perplexity,
-                     "bits_per_byte", r->bits_per_byte, "tokens", (json_int_t)r->tokens, "bytes",
-                     (json_int_t)r->bytes, "documents", (json_int_t)r->documents);
+    *r = (result){0};
+    if (e->guesser) {
+        FR_TRY(fr_guesser_result(e->guesser, group, &r->guessed, error));
+        r->tokens = r->guessed.tokens;
+        r->documents = r->guessed.documents;
+        r->seconds = r->guessed.seconds;
+        return FR_OK;
+    }
+    FR_TRY(fr_evaluator_result(e->evaluator, group, &r->said, error));
+    r->tokens = r->said.tokens;
+    r->documents = r->said.documents;
+    r->seconds = r->said.seconds;
+    return FR_OK;
 }
 
-static fr_status print_json(evaluation *e, const fr_evaluation *total, fr_error *error)
+static json_t *figures(const evaluation *e, const result *r)
 {
-    json_t *result = figures(total), *files = json_array();
+    const fr_guesses *g = &r->guessed;
+    const fr_evaluation *s = &r->said;
+    if (e->guesser)
+        return json_pack("{s:f, s:f, s:I, s:I, s:I, s:I}", "loss", g->loss, "accuracy", g->accuracy,
+                         "guesses", (json_int_t)g->guesses, "tokens", (json_int_t)g->tokens,
+                         "bytes", (json_int_t)g->bytes, "documents", (json_int_t)g->documents);
+    return json_pack("{s:f, s:f, s:f, s:I, s:I, s:I}", "loss", s->loss, "perplexity", s->perplexity,
+                     "bits_per_byte", s->bits_per_byte, "tokens", (json_int_t)s->tokens, "bytes",
+                     (json_int_t)s->bytes, "documents", (json_int_t)s->documents);
+}
+
+static fr_status print_json(evaluation *e, const result *total, fr_error *error)
+{
+    json_t *all = figures(e, total), *files = json_array();
     for (size_t i = 0; i < e->file_count; i++) {
-        fr_evaluation file;
-        FR_TRY(fr_evaluator_result(e->evaluator, (int64_t)i, &file, error));
-        json_t *entry = figures(&file), *path = json_string(e->files[i]);
+        result file;
+        FR_TRY(result_of(e, (int64_t)i, &file, error));
+        json_t *entry = figures(e, &file), *path = json_string(e->files[i]);
         json_object_set_new(entry, "path", path ? path : json_string("(not UTF-8)"));
         json_array_append_new(files, entry);
     }
-    json_object_set_new(result, "model", json_string(e->call->operands[0]));
-    json_object_set_new(result, "seconds", json_real(total->seconds));
-    json_object_set_new(result, "files", files);
-    return cli_print_json(result, error);
+    json_object_set_new(all, "model", json_string(e->call->operands[0]));
+    json_object_set_new(all, "seconds", json_real(total->seconds));
+    json_object_set_new(all, "files", files);
+    return cli_print_json(all, error);
 }
 
-static fr_status print_line(const fr_evaluation *r, const char *name, fr_error *error)
+static fr_status print_line(const evaluation *e, const result *r, const char *name, fr_error *error)
 {
-    return cli_print(error, "%8.4f %12.3f %10.4f %11lld %12lld  %s\n", r->loss, r->perplexity,
-                     r->bits_per_byte, (long long)r->tokens, (long long)r->bytes, name);
+    const fr_guesses *g = &r->guessed;
+    const fr_evaluation *s = &r->said;
+    if (e->guesser)
+        return cli_print(error, "%8.4f %10.4f %11lld %11lld %12lld  %s\n", g->loss, g->accuracy,
+                         (long long)g->guesses, (long long)g->tokens, (long long)g->bytes, name);
+    return cli_print(error, "%8.4f %12.3f %10.4f %11lld %12lld  %s\n", s->loss, s->perplexity,
+                     s->bits_per_byte, (long long)s->tokens, (long long)s->bytes, name);
 }
 
-static fr_status print_table(evaluation *e, const fr_evaluation *total, fr_error *error)
+static fr_status print_table(evaluation *e, const result *total, fr_error *error)
 {
-    FR_TRY(cli_print(error, "%8s %12s %10s %11s %12s\n", "loss", "perplexity", "bits/byte",
-                     "tokens", "bytes"));
+    FR_TRY(e->guesser ? cli_print(error, "%8s %10s %11s %11s %12s\n", "loss", "accuracy", "guesses",
+                                  "tokens", "bytes")
+                      : cli_print(error, "%8s %12s %10s %11s %12s\n", "loss", "perplexity",
+                                  "bits/byte", "tokens", "bytes"));
     for (size_t i = 0; i < e->file_count && e->file_count > 1; i++) {
-        fr_evaluation file;
-        FR_TRY(fr_evaluator_result(e->evaluator, (int64_t)i, &file, error));
-        FR_TRY(print_line(&file, e->files[i], error));
+        result file;
+        FR_TRY(result_of(e, (int64_t)i, &file, error));
+        FR_TRY(print_line(e, &file, e->files[i], error));
     }
-    return print_line(total, e->file_count == 1 ? e->files[0] : "total", error);
+    return print_line(e, total, e->file_count == 1 ? e->files[0] : "total", error);
 }
+
+/* The seed of the tokens that are hidden: one for all, so that figures may be compared. */
+enum { SEED = 0 };
 
 static fr_status evaluate(evaluation *e, fr_error *error)
 {
@@ -145,10 +189,12 @@ static fr_status evaluate(evaluation *e, fr_error *error)
     FR_TRY(fr_model_open(&e->model, folder, (fr_weights)o->weights, error));
     FR_TRY(fr_source_open(&e->source, e->call->operands + 1, e->call->operand_count - 1, &source,
                           error));
-    FR_TRY(fr_evaluator_create(&e->evaluator, e->model, e->tokenizer, o->length, error));
+    FR_TRY(e->model->head.task == FR_TASK_MASKED_LM
+               ? fr_guesser_create(&e->guesser, e->model, e->tokenizer, o->length, SEED, error)
+               : fr_evaluator_create(&e->evaluator, e->model, e->tokenizer, o->length, error));
     FR_TRY(score_documents(e, error));
-    fr_evaluation total;
-    FR_TRY(fr_evaluator_result(e->evaluator, -1, &total, error));
+    result total;
+    FR_TRY(result_of(e, -1, &total, error));
     cli_progress_done("evaluated %lld documents in %.1f s (%.0f tokens/s)",
                       (long long)total.documents, total.seconds,
                       total.seconds > 0 ? (double)total.tokens / total.seconds : 0);
@@ -167,7 +213,7 @@ static fr_status form_of(const char *model, fr_example_form *form, fr_error *err
         return FR_OK;
     FR_TRY(fr_model_folder_head(&head, model, error));
     *form = fr_task_examples(head.task);
-    bool text = head.task == FR_TASK_CAUSAL_LM;
+    bool text = head.task == FR_TASK_CAUSAL_LM || head.task == FR_TASK_MASKED_LM;
     fr_task task = head.task;
     fr_model_head_free(&head);
     if (text || *form)
@@ -185,7 +231,7 @@ static fr_status run(const cli_call *call, fr_error *error)
         return cli_eval_examples(call, form, o->length, o->batch, o->predictions, error);
     if (o->predictions || call->word_count)
         return fr_fail(error, FR_BAD_INPUT,
-                       "this is a causal language model: it is judged on plain text, without "
+                       "this is a language model: it is judged on plain text, without "
                        "--predictions or names of fields");
     evaluation e = {.call = call};
     fr_status status = evaluate(&e, error);
@@ -193,6 +239,7 @@ static fr_status run(const cli_call *call, fr_error *error)
         fr_free(e.files[i]);
     fr_free(e.files);
     fr_evaluator_destroy(e.evaluator);
+    fr_guesser_destroy(e.guesser);
     fr_source_close(e.source);
     fr_model_destroy(e.model);
     fr_tokenizer_free(e.tokenizer);
@@ -204,7 +251,10 @@ static const char help[] =
     "of text, which may be\n"
     "compared between models with different tokenizers. The text is taken as it is, without "
     "cleaning. Every token is\n"
-    "scored once; documents longer than the context are read in overlapping windows.\n"
+    "scored once; documents longer than the context are read in overlapping windows. A masked "
+    "language "
+    "model guesses\n"
+    "hidden tokens instead: loss (nats per guess) and accuracy.\n"
     "\n"
     "A model for another task (its class says which) is judged on a file of labelled examples, "
     ".jsonl or .tsv: accuracy, F1,\n"
