@@ -165,8 +165,7 @@ static void electra_defaults(void *options)
 #define AT(field) offsetof(fr_encoder_config, field)
 #define OPTIONS                                                                                    \
     FR_ENCODER_OPTION_SIZES, FR_ENCODER_OPTION_WIDTHS, FR_ENCODER_OPTION_REST,                     \
-        {"type_vocab_size", FR_OPTION_INT, AT(type_vocab_size), NULL, 1,                           \
-         1 << 20,           NULL,          "token types"},                                         \
+        FR_ENCODER_OPTION_TYPES,                                                                   \
     {                                                                                              \
         "classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, -1, 0.99, NULL,       \
             "dropout before a classifier; -1: as hidden_dropout_prob"                              \
@@ -179,10 +178,8 @@ static const fr_option electra_options[] = {
      "width E of the embeddings; 0: hidden_size"},
     {"summary_type", FR_OPTION_CHOICE, AT(summary_type), NULL, 0, 0, summaries,
      "which states multiple choice reads; cls_index is the last"},
-    {"summary_use_proj", FR_OPTION_BOOL, AT(summary_use_proj), NULL, 0, 0, NULL,
-     "a linear layer behind them"},
-    {"summary_activation", FR_OPTION_CHOICE, AT(summary_activation), NULL, 0, 0,
-     fr_activation_names, "and an activation"},
+    FR_ROW_FLAG(summary_use_proj, "a linear layer behind them"),
+    FR_ROW_ACTIVATION(summary_activation, "and an activation"),
     {"summary_last_dropout", FR_OPTION_FLOAT, AT(summary_dropout), NULL, 0, 0.99, NULL,
      "and a dropout"},
 };

@@ -5,7 +5,7 @@
 #ifndef FRUGAL_MODELS_ENCODER_H
 #define FRUGAL_MODELS_ENCODER_H
 
-#include "models/models.h"
+#include "models/config_rows.h"
 #include "nn/nn.h"
 
 /* Which of the configuration's dropouts. */
@@ -101,111 +101,31 @@ fr_status fr_encoder_write_config(const fr_option_table *table, const void *conf
     .attention_out = "attention.output.dense", .attention_norm = "attention.output.LayerNorm",     \
     .up = "intermediate.dense", .down = "output.dense", .feed_forward_norm = "output.LayerNorm"
 
-/* Rows of option tables that all families name alike. AT(field): its offset. */
-#define FR_ENCODER_OPTION_SIZES                                                                    \
-    {"vocab_size",                                                                                 \
-     FR_OPTION_INT,                                                                                \
-     AT(vocab_size),                                                                               \
-     "tokens",                                                                                     \
-     0,                                                                                            \
-     INT32_MAX,                                                                                    \
-     NULL,                                                                                         \
-     "entries of the vocabulary; 0: the tokenizer's"},                                             \
-    {                                                                                              \
-        "max_position_embeddings", FR_OPTION_INT, AT(max_position_embeddings), "tokens", 1,        \
-            1 << 24, NULL, "rows of the table of positions"                                        \
-    }
-#define FR_ENCODER_OPTION_WIDTHS                                                                   \
-    {"hidden_size", FR_OPTION_INT, AT(hidden_size), NULL, 1, 1 << 20, NULL, "width C"},            \
-        {"intermediate_size",                                                                      \
-         FR_OPTION_INT,                                                                            \
-         AT(intermediate_size),                                                                    \
-         NULL,                                                                                     \
-         0,                                                                                        \
-         1 << 22,                                                                                  \
-         NULL,                                                                                     \
-         "feed-forward width F; 0: 4 hidden_size"},                                                \
-        {"num_hidden_layers",                                                                      \
-         FR_OPTION_INT,                                                                            \
-         AT(num_hidden_layers),                                                                    \
-         NULL,                                                                                     \
-         1,                                                                                        \
-         1 << 14,                                                                                  \
-         NULL,                                                                                     \
-         "layers"},                                                                                \
-        {"num_attention_heads",                                                                    \
-         FR_OPTION_INT,                                                                            \
-         AT(num_attention_heads),                                                                  \
-         NULL,                                                                                     \
-         1,                                                                                        \
-         1 << 14,                                                                                  \
-         NULL,                                                                                     \
-         "heads H, a divisor of hidden_size"},                                                     \
-        {"hidden_act",                                                                             \
-         FR_OPTION_CHOICE,                                                                         \
-         AT(hidden_act),                                                                           \
-         NULL,                                                                                     \
-         0,                                                                                        \
-         0,                                                                                        \
-         fr_activation_names,                                                                      \
-         "activation of the feed-forward layer"},                                                  \
-        {"hidden_dropout_prob",                                                                    \
-         FR_OPTION_FLOAT,                                                                          \
-         AT(hidden_dropout),                                                                       \
-         NULL,                                                                                     \
-         0,                                                                                        \
-         0.99,                                                                                     \
-         NULL,                                                                                     \
-         "dropout of the embeddings and of what layers add to the residual stream"},               \
-        {"attention_probs_dropout_prob",                                                           \
-         FR_OPTION_FLOAT,                                                                          \
-         AT(attention_dropout),                                                                    \
-         NULL,                                                                                     \
-         0,                                                                                        \
-         0.99,                                                                                     \
-         NULL,                                                                                     \
-         "dropout of attention probabilities"},                                                    \
-    {                                                                                              \
-        "layer_norm_eps", FR_OPTION_FLOAT, AT(layer_norm_eps), NULL, 0, 1, NULL,                   \
-            "added to the variance before the root"                                                \
-    }
-#define FR_ENCODER_OPTION_REST                                                                     \
-    {"initializer_range",                                                                          \
-     FR_OPTION_FLOAT,                                                                              \
-     AT(initializer_range),                                                                        \
-     NULL,                                                                                         \
-     0,                                                                                            \
-     1,                                                                                            \
-     NULL,                                                                                         \
-     "standard deviation of new weights"},                                                         \
-        {"tie_word_embeddings",                                                                    \
-         FR_OPTION_BOOL,                                                                           \
-         AT(tie_word_embeddings),                                                                  \
-         NULL,                                                                                     \
-         0,                                                                                        \
-         0,                                                                                        \
-         NULL,                                                                                     \
-         "a language model's output matrix is the embedding"},                                     \
-        {"bos_token_id",                                                                           \
-         FR_OPTION_INT,                                                                            \
-         AT(bos_token_id),                                                                         \
-         NULL,                                                                                     \
-         -1,                                                                                       \
-         INT32_MAX,                                                                                \
-         NULL,                                                                                     \
-         "id that begins a text; -1: the tokenizer's, or none"},                                   \
-        {"eos_token_id",                                                                           \
-         FR_OPTION_INT,                                                                            \
-         AT(eos_token_id),                                                                         \
-         NULL,                                                                                     \
-         -1,                                                                                       \
-         INT32_MAX,                                                                                \
-         NULL,                                                                                     \
-         "id that ends a text; -1: the tokenizer's, or none"},                                     \
-    {                                                                                              \
-        "pad_token_id", FR_OPTION_INT, AT(pad_token_id), NULL, -1, INT32_MAX, NULL,                \
-            "id that fills rows, whose embedding is not trained; -1: none"                         \
-    }
+/* Rows of option tables that all families name alike (config_rows.h). */
+/* clang-format off */
+#define FR_ENCODER_OPTION_SIZES \
+    FR_ROW_VOCABULARY, \
+    FR_ROW_PLACES(max_position_embeddings, "rows of the table of positions")
+#define FR_ENCODER_OPTION_WIDTHS \
+    FR_ROW_WIDTH(hidden_size), \
+    FR_ROW_INNER(intermediate_size, "feed-forward width F; 0: 4 hidden_size"), \
+    FR_ROW_LAYERS(num_hidden_layers, "layers"), \
+    FR_ROW_HEADS(num_attention_heads, "heads H, a divisor of hidden_size"), \
+    FR_ROW_ACTIVATION(hidden_act, "activation of the feed-forward layer"), \
+    {"hidden_dropout_prob", FR_OPTION_FLOAT, AT(hidden_dropout), NULL, 0, 0.99, NULL, \
+     "dropout of the embeddings and of what layers add to the residual stream"}, \
+    {"attention_probs_dropout_prob", FR_OPTION_FLOAT, AT(attention_dropout), NULL, 0, 0.99, NULL, \
+     "dropout of attention probabilities"}, \
+    FR_ROW_VARIANCE_EPS(layer_norm_eps)
+#define FR_ENCODER_OPTION_REST \
+    FR_ROW_DEVIATION(initializer_range, ""), \
+    FR_ROW_FLAG(tie_word_embeddings, "a language model's output matrix is the embedding"), \
+    FR_ROW_BOS, \
+    FR_ROW_EOS, \
+    FR_ROW_ID(pad_token_id, "id that fills rows, whose embedding is not trained; -1: none")
+#define FR_ENCODER_OPTION_TYPES \
+    {"type_vocab_size", FR_OPTION_INT, AT(type_vocab_size), NULL, 1, 1 << 20, NULL, "token types"}
+/* clang-format on */
 
 /* ---- a kind's functions ---- */
 

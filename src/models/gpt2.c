@@ -5,6 +5,7 @@
    of width one; ours are (out, in) as everywhere else, and are turned on reading and writing.
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
+#include "models/config_rows.h"
 #include "models/decoder.h"
 #include "models/gguf.h"
 
@@ -40,42 +41,25 @@ static void defaults(void *options)
 
 #define AT(field) offsetof(gpt2_config, field)
 static const fr_option options[] = {
-    {"vocab_size", FR_OPTION_INT, AT(vocab_size), "tokens", 0, INT32_MAX, NULL,
-     "entries of the vocabulary; 0: the tokenizer's"},
-    {"n_positions", FR_OPTION_INT, AT(n_positions), "tokens", 1, 1 << 24, NULL,
-     "learned positions: the longest row that the model reads"},
-    {"n_embd", FR_OPTION_INT, AT(n_embd), NULL, 1, 1 << 20, NULL, "width C"},
-    {"n_layer", FR_OPTION_INT, AT(n_layer), NULL, 1, 1 << 14, NULL, "layers"},
-    {"n_head", FR_OPTION_INT, AT(n_head), NULL, 1, 1 << 14, NULL, "heads H, a divisor of n_embd"},
-    {"n_inner", FR_OPTION_INT, AT(n_inner), NULL, 0, 1 << 22, NULL,
-     "feed-forward width F; 0: 4 n_embd"},
-    {"activation_function", FR_OPTION_CHOICE, AT(activation_function), NULL, 0, 0,
-     fr_activation_names, "activation of the feed-forward layer"},
-    {"resid_pdrop", FR_OPTION_FLOAT, AT(resid_pdrop), NULL, 0, 0.99, NULL,
-     "dropout of what layers add to the residual stream"},
-    {"embd_pdrop", FR_OPTION_FLOAT, AT(embd_pdrop), NULL, 0, 0.99, NULL,
-     "dropout of the embeddings"},
-    {"attn_pdrop", FR_OPTION_FLOAT, AT(attn_pdrop), NULL, 0, 0.99, NULL,
-     "dropout of attention probabilities"},
-    {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
-     "dropout before a classifier of tokens"},
-    {"layer_norm_epsilon", FR_OPTION_FLOAT, AT(layer_norm_epsilon), NULL, 0, 1, NULL,
-     "added to the variance before the root"},
-    {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
-     "standard deviation of new weights; projections into the residual stream get it divided by "
-     "sqrt(2 layers)"},
-    {"scale_attn_weights", FR_OPTION_BOOL, AT(scale_attn_weights), NULL, 0, 0, NULL,
-     "divide attention scores by the root of the head's width"},
-    {"scale_attn_by_inverse_layer_idx", FR_OPTION_BOOL, AT(scale_attn_by_inverse_layer_idx), NULL,
-     0, 0, NULL, "divide them also by the layer's number, from 1"},
-    {"tie_word_embeddings", FR_OPTION_BOOL, AT(tie_word_embeddings), NULL, 0, 0, NULL,
-     "the output matrix is the embedding"},
-    {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that begins a text; -1: the tokenizer's, or none"},
-    {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that ends a text; -1: the tokenizer's, or none"},
-    {"pad_token_id", FR_OPTION_INT, AT(pad_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that fills rows; -1: none"},
+    FR_ROW_VOCABULARY,
+    FR_ROW_PLACES(n_positions, "learned positions: the longest row that the model reads"),
+    FR_ROW_WIDTH(n_embd),
+    FR_ROW_LAYERS(n_layer, "layers"),
+    FR_ROW_HEADS(n_head, "heads H, a divisor of n_embd"),
+    FR_ROW_INNER(n_inner, "feed-forward width F; 0: 4 n_embd"),
+    FR_ROW_ACTIVATION(activation_function, "activation of the feed-forward layer"),
+    FR_ROW_RESIDUAL_DROPOUT(resid_pdrop),
+    FR_ROW_EMBEDDING_DROPOUT(embd_pdrop),
+    FR_ROW_ATTENTION_DROPOUT(attn_pdrop),
+    FR_ROW_TOKENS_DROPOUT,
+    FR_ROW_VARIANCE_EPS(layer_norm_epsilon),
+    FR_ROW_DECODER_DEVIATION,
+    FR_ROW_FLAG(scale_attn_weights, "divide attention scores by the root of the head's width"),
+    FR_ROW_FLAG(scale_attn_by_inverse_layer_idx, "divide them also by the layer's number, from 1"),
+    FR_ROW_TIED(tie_word_embeddings),
+    FR_ROW_BOS,
+    FR_ROW_EOS,
+    FR_ROW_PAD,
 };
 #undef AT
 

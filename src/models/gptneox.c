@@ -3,6 +3,7 @@
 
    x (B, T, C); per layer  y = x + attention(norm(x)) + feed_forward(norm'(x)), or one after the other when
    use_parallel_residual is off. The fused matrix of a layer's queries, keys and values holds them head by head: (H, 3, D). */
+#include "models/config_rows.h"
 #include "models/decoder.h"
 #include "models/gguf.h"
 
@@ -40,46 +41,28 @@ static void defaults(void *options)
 
 #define AT(field) offsetof(neox_config, field)
 static const fr_option options[] = {
-    {"vocab_size", FR_OPTION_INT, AT(vocab_size), "tokens", 0, INT32_MAX, NULL,
-     "entries of the vocabulary; 0: the tokenizer's"},
-    {"hidden_size", FR_OPTION_INT, AT(hidden_size), NULL, 1, 1 << 20, NULL, "width C"},
-    {"intermediate_size", FR_OPTION_INT, AT(intermediate_size), NULL, 0, 1 << 22, NULL,
-     "feed-forward width F; 0: 4 hidden_size"},
-    {"num_hidden_layers", FR_OPTION_INT, AT(num_hidden_layers), NULL, 1, 1 << 14, NULL, "layers"},
-    {"num_attention_heads", FR_OPTION_INT, AT(num_attention_heads), NULL, 1, 1 << 14, NULL,
-     "heads H, a divisor of hidden_size"},
-    {"max_position_embeddings", FR_OPTION_INT, AT(max_position_embeddings), "tokens", 1, INT32_MAX,
-     NULL, "the context that the model is made for"},
-    {"hidden_act", FR_OPTION_CHOICE, AT(hidden_act), NULL, 0, 0, fr_activation_names,
-     "activation of the feed-forward layer"},
-    {"layer_norm_eps", FR_OPTION_FLOAT, AT(layer_norm_eps), NULL, 0, 1, NULL,
-     "added to the variance before the root"},
-    {"rotary_emb_base", FR_OPTION_FLOAT, AT(rope.theta), NULL, 1, 1e12, NULL,
-     "base of the rotary frequencies"},
-    {"rotary_pct", FR_OPTION_FLOAT, AT(rope.part), NULL, 0, 1, NULL,
-     "part of a head that turns with the position"},
+    FR_ROW_VOCABULARY,
+    FR_ROW_WIDTH(hidden_size),
+    FR_ROW_INNER(intermediate_size, "feed-forward width F; 0: 4 hidden_size"),
+    FR_ROW_LAYERS(num_hidden_layers, "layers"),
+    FR_ROW_HEADS(num_attention_heads, "heads H, a divisor of hidden_size"),
+    FR_ROW_CONTEXT,
+    FR_ROW_ACTIVATION(hidden_act, "activation of the feed-forward layer"),
+    FR_ROW_VARIANCE_EPS(layer_norm_eps),
+    FR_ROW_ROPE_BASE("rotary_emb_base"),
+    FR_ROW_ROPE_PART("rotary_pct"),
     FR_ROPE_OPTIONS(neox_config, rope),
-    {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
-     "standard deviation of new weights; projections into the residual stream get it divided by "
-     "sqrt(2 layers)"},
-    {"use_parallel_residual", FR_OPTION_BOOL, AT(use_parallel_residual), NULL, 0, 0, NULL,
-     "attention and the feed-forward layer read the same; off: one after the other"},
-    {"attention_bias", FR_OPTION_BOOL, AT(attention_bias), NULL, 0, 0, NULL,
-     "biases of q, k, v and the output"},
-    {"tie_word_embeddings", FR_OPTION_BOOL, AT(tie_word_embeddings), NULL, 0, 0, NULL,
-     "the output matrix is the embedding"},
-    {"attention_dropout", FR_OPTION_FLOAT, AT(attention_dropout), NULL, 0, 0.99, NULL,
-     "dropout of attention probabilities"},
-    {"hidden_dropout", FR_OPTION_FLOAT, AT(hidden_dropout), NULL, 0, 0.99, NULL,
-     "dropout of the embeddings and of what layers add to the residual stream"},
-    {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
-     "dropout before a classifier of tokens"},
-    {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that begins a text; -1: the tokenizer's, or none"},
-    {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that ends a text; -1: the tokenizer's, or none"},
-    {"pad_token_id", FR_OPTION_INT, AT(pad_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that fills rows; -1: none"},
+    FR_ROW_DECODER_DEVIATION,
+    FR_ROW_FLAG(use_parallel_residual,
+                "attention and the feed-forward layer read the same; off: one after the other"),
+    FR_ROW_FLAG(attention_bias, "biases of q, k, v and the output"),
+    FR_ROW_TIED(tie_word_embeddings),
+    FR_ROW_ATTENTION_DROPOUT(attention_dropout),
+    FR_ROW_HIDDEN_DROPOUT(hidden_dropout),
+    FR_ROW_TOKENS_DROPOUT,
+    FR_ROW_BOS,
+    FR_ROW_EOS,
+    FR_ROW_PAD,
 };
 #undef AT
 

@@ -13,6 +13,7 @@
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). Here are the configuration and the
    descriptor; llama_layers.c declares the layers. */
+#include "models/config_rows.h"
 #include "models/gguf.h"
 #include "models/llama.h"
 
@@ -66,52 +67,32 @@ static void defaults(void *options)
 
 #define AT(field) offsetof(llama_config, field)
 static const fr_option options[] = {
-    {"model_type", FR_OPTION_CHOICE, AT(model_type), NULL, 0, 0, fr_llama_type_names,
-     "member of the family, by Hugging Face's name"},
-    {"vocab_size", FR_OPTION_INT, AT(vocab_size), "tokens", 0, INT32_MAX, NULL,
-     "entries of the vocabulary; 0: the tokenizer's"},
-    {"hidden_size", FR_OPTION_INT, AT(hidden_size), NULL, 1, 1 << 20, NULL, "width C"},
-    {"intermediate_size", FR_OPTION_INT, AT(intermediate_size), NULL, 0, 1 << 22, NULL,
-     "feed-forward width F; 0: 8/3 of hidden_size, rounded up to a multiple of 32"},
-    {"num_hidden_layers", FR_OPTION_INT, AT(num_hidden_layers), NULL, 1, 1 << 14, NULL, "layers"},
-    {"num_attention_heads", FR_OPTION_INT, AT(num_attention_heads), NULL, 1, 1 << 14, NULL,
-     "query heads H"},
-    {"num_key_value_heads", FR_OPTION_INT, AT(num_key_value_heads), NULL, 0, 1 << 14, NULL,
-     "key and value heads, a divisor of the query heads; 0: as many"},
-    {"head_dim", FR_OPTION_INT, AT(head_dim), NULL, 0, 1 << 14, NULL,
-     "width D of a head, even; 0: hidden_size / num_attention_heads"},
-    {"max_position_embeddings", FR_OPTION_INT, AT(max_position_embeddings), "tokens", 1, INT32_MAX,
-     NULL, "the context that the model is made for"},
-    {"hidden_act", FR_OPTION_CHOICE, AT(hidden_act), NULL, 0, 0, fr_activation_names,
-     "activation of the gate"},
-    {"rms_norm_eps", FR_OPTION_FLOAT, AT(rms_norm_eps), NULL, 0, 1, NULL,
-     "added to the mean square before the root"},
-    {"rope_theta", FR_OPTION_FLOAT, AT(rope.theta), NULL, 1, 1e12, NULL,
-     "base of the rotary frequencies"},
+    FR_ROW_MODEL_TYPE(fr_llama_type_names),
+    FR_ROW_VOCABULARY,
+    FR_ROW_WIDTH(hidden_size),
+    FR_ROW_GATED_INNER,
+    FR_ROW_LAYERS(num_hidden_layers, "layers"),
+    FR_ROW_HEADS(num_attention_heads, "query heads H"),
+    FR_ROW_KV_HEADS,
+    FR_ROW_HEAD_DIM,
+    FR_ROW_CONTEXT,
+    FR_ROW_ACTIVATION(hidden_act, "activation of the gate"),
+    FR_ROW_SQUARE_EPS(rms_norm_eps),
+    FR_ROW_ROPE_BASE("rope_theta"),
     FR_ROPE_OPTIONS(llama_config, rope),
-    {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
-     "standard deviation of new weights; projections into the residual stream get it divided by "
-     "sqrt(2 layers)"},
-    {"tie_word_embeddings", FR_OPTION_BOOL, AT(tie_word_embeddings), NULL, 0, 0, NULL,
-     "the output matrix is the embedding"},
-    {"attention_bias", FR_OPTION_BOOL, AT(attention_bias), NULL, 0, 0, NULL,
-     "biases of q, k, v and the output (llama, qwen3, olmo2, smollm3)"},
-    {"mlp_bias", FR_OPTION_BOOL, AT(mlp_bias), NULL, 0, 0, NULL,
-     "biases of the feed-forward layer (llama, smollm3)"},
-    {"attention_dropout", FR_OPTION_FLOAT, AT(attention_dropout), NULL, 0, 0.99, NULL,
-     "dropout of attention probabilities"},
-    {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
-     "dropout before a classifier of tokens"},
-    {"use_sliding_window", FR_OPTION_BOOL, AT(use_sliding_window), NULL, 0, 0, NULL,
-     "turns the window of qwen2, qwen3 and smollm3 on"},
+    FR_ROW_DECODER_DEVIATION,
+    FR_ROW_TIED(tie_word_embeddings),
+    FR_ROW_FLAG(attention_bias, "biases of q, k, v and the output (llama, qwen3, olmo2, smollm3)"),
+    FR_ROW_FLAG(mlp_bias, "biases of the feed-forward layer (llama, smollm3)"),
+    FR_ROW_ATTENTION_DROPOUT(attention_dropout),
+    FR_ROW_TOKENS_DROPOUT,
+    FR_ROW_FLAG(use_sliding_window, "turns the window of qwen2, qwen3 and smollm3 on"),
     {"sliding_window", FR_OPTION_INT, AT(sliding_window), "tokens", 0, INT32_MAX, NULL,
      "keys that a query sees, itself included; 0: all (not llama, olmo2)"},
     {"max_window_layers", FR_OPTION_INT, AT(max_window_layers), NULL, 0, 1 << 14, NULL,
      "first layer with a window (qwen2, qwen3)"},
-    {"layer_types", FR_OPTION_STRINGS, AT(layer_types), NULL, 0, 0, NULL,
-     "full_attention or sliding_attention per layer; empty: by max_window_layers (qwen2, qwen3), "
-     "or "
-     "a window where there are no rotary positions (smollm3)"},
+    FR_ROW_LAYER_TYPES("by max_window_layers (qwen2, qwen3), or a window where there are no rotary "
+                       "positions (smollm3)"),
     {"no_rope_layers", FR_OPTION_FLOATS, AT(no_rope_layers), NULL, 0, 1, NULL,
      "per layer 1 for rotary positions, 0 for none; empty: by no_rope_layer_interval (smollm3)"},
     {"no_rope_layer_interval", FR_OPTION_INT, AT(no_rope_layer_interval), "layers", 0, 1 << 14,
@@ -128,12 +109,9 @@ static const fr_option options[] = {
      "one layer of so many has experts; 0: every one (qwen3_moe)"},
     {"mlp_only_layers", FR_OPTION_FLOATS, AT(experts.plain_layers), NULL, 0, 1 << 14, NULL,
      "numbers of layers without experts (qwen3_moe)"},
-    {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that begins a text; -1: the tokenizer's, or none"},
-    {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that ends a text; -1: the tokenizer's, or none"},
-    {"pad_token_id", FR_OPTION_INT, AT(pad_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that fills rows; -1: none"},
+    FR_ROW_BOS,
+    FR_ROW_EOS,
+    FR_ROW_PAD,
 };
 #undef AT
 

@@ -60,9 +60,8 @@ static const fr_option options[] = {
     FR_ENCODER_OPTION_SIZES,
     FR_ENCODER_OPTION_WIDTHS,
     FR_ENCODER_OPTION_REST,
-    {"type_vocab_size", FR_OPTION_INT, AT(type_vocab_size), NULL, 1, 1 << 20, NULL, "token types"},
-    {"sep_token_id", FR_OPTION_INT, AT(sep_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that stands between question and text; -1: none"},
+    FR_ENCODER_OPTION_TYPES,
+    FR_ROW_ID(sep_token_id, "id that stands between question and text; -1: none"),
     {"attention_window", FR_OPTION_FLOATS, AT(attention_window), "tokens", 2, 1 << 24, NULL,
      "a window's width, of which half is seen on either side: one, or one per layer; none: 512"},
 };

@@ -2,6 +2,7 @@
    (gate, up) are one matrix each; long contexts by longrope, a sliding window in every layer where one is set.
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)). */
+#include "models/config_rows.h"
 #include "models/decoder.h"
 #include "models/gguf.h"
 
@@ -37,48 +38,29 @@ static void defaults(void *options)
 
 #define AT(field) offsetof(phi3_config, field)
 static const fr_option options[] = {
-    {"vocab_size", FR_OPTION_INT, AT(vocab_size), "tokens", 0, INT32_MAX, NULL,
-     "entries of the vocabulary; 0: the tokenizer's"},
-    {"hidden_size", FR_OPTION_INT, AT(hidden_size), NULL, 1, 1 << 20, NULL, "width C"},
-    {"intermediate_size", FR_OPTION_INT, AT(intermediate_size), NULL, 0, 1 << 22, NULL,
-     "feed-forward width F; 0: 8/3 of hidden_size, rounded up to a multiple of 32"},
-    {"num_hidden_layers", FR_OPTION_INT, AT(num_hidden_layers), NULL, 1, 1 << 14, NULL, "layers"},
-    {"num_attention_heads", FR_OPTION_INT, AT(num_attention_heads), NULL, 1, 1 << 14, NULL,
-     "query heads H, a divisor of hidden_size"},
-    {"num_key_value_heads", FR_OPTION_INT, AT(num_key_value_heads), NULL, 0, 1 << 14, NULL,
-     "key and value heads, a divisor of the query heads; 0: as many"},
-    {"max_position_embeddings", FR_OPTION_INT, AT(max_position_embeddings), "tokens", 1, INT32_MAX,
-     NULL, "the context that the model is made for"},
-    {"hidden_act", FR_OPTION_CHOICE, AT(hidden_act), NULL, 0, 0, fr_activation_names,
-     "activation of the gate"},
-    {"rms_norm_eps", FR_OPTION_FLOAT, AT(rms_norm_eps), NULL, 0, 1, NULL,
-     "added to the mean square before the root"},
-    {"rope_theta", FR_OPTION_FLOAT, AT(rope.theta), NULL, 1, 1e12, NULL,
-     "base of the rotary frequencies"},
-    {"partial_rotary_factor", FR_OPTION_FLOAT, AT(rope.part), NULL, 0, 1, NULL,
-     "part of a head that turns with the position"},
+    FR_ROW_VOCABULARY,
+    FR_ROW_WIDTH(hidden_size),
+    FR_ROW_GATED_INNER,
+    FR_ROW_LAYERS(num_hidden_layers, "layers"),
+    FR_ROW_HEADS(num_attention_heads, "query heads H, a divisor of hidden_size"),
+    FR_ROW_KV_HEADS,
+    FR_ROW_CONTEXT,
+    FR_ROW_ACTIVATION(hidden_act, "activation of the gate"),
+    FR_ROW_SQUARE_EPS(rms_norm_eps),
+    FR_ROW_ROPE_BASE("rope_theta"),
+    FR_ROW_ROPE_PART("partial_rotary_factor"),
     FR_ROPE_OPTIONS(phi3_config, rope),
-    {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
-     "standard deviation of new weights; projections into the residual stream get it divided by "
-     "sqrt(2 layers)"},
-    {"tie_word_embeddings", FR_OPTION_BOOL, AT(tie_word_embeddings), NULL, 0, 0, NULL,
-     "the output matrix is the embedding"},
+    FR_ROW_DECODER_DEVIATION,
+    FR_ROW_TIED(tie_word_embeddings),
     {"sliding_window", FR_OPTION_INT, AT(sliding_window), "tokens", 0, INT32_MAX, NULL,
      "keys that a query sees, itself included; 0: all"},
-    {"resid_pdrop", FR_OPTION_FLOAT, AT(resid_pdrop), NULL, 0, 0.99, NULL,
-     "dropout of what layers add to the residual stream"},
-    {"embd_pdrop", FR_OPTION_FLOAT, AT(embd_pdrop), NULL, 0, 0.99, NULL,
-     "dropout of the embeddings"},
-    {"attention_dropout", FR_OPTION_FLOAT, AT(attention_dropout), NULL, 0, 0.99, NULL,
-     "dropout of attention probabilities"},
-    {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
-     "dropout before a classifier of tokens"},
-    {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that begins a text; -1: the tokenizer's, or none"},
-    {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that ends a text; -1: the tokenizer's, or none"},
-    {"pad_token_id", FR_OPTION_INT, AT(pad_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that fills rows, whose embedding gets no gradient from being read; -1: none"},
+    FR_ROW_RESIDUAL_DROPOUT(resid_pdrop),
+    FR_ROW_EMBEDDING_DROPOUT(embd_pdrop),
+    FR_ROW_ATTENTION_DROPOUT(attention_dropout),
+    FR_ROW_TOKENS_DROPOUT,
+    FR_ROW_BOS,
+    FR_ROW_EOS,
+    FR_ROW_STILL_PAD,
 };
 #undef AT
 

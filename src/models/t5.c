@@ -4,6 +4,7 @@
    1 / sqrt(d_model); version 1.1 has gates and an output matrix of its own.
 
    x (B, T, C); per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)), with attention to the encoder between. */
+#include "models/config_rows.h"
 #include "models/seq2seq.h"
 
 #include <math.h>
@@ -52,42 +53,34 @@ static void defaults(void *options)
 
 #define AT(field) offsetof(t5_config, field)
 static const fr_option options[] = {
-    {"vocab_size", FR_OPTION_INT, AT(vocab_size), "tokens", 0, INT32_MAX, NULL,
-     "entries of the vocabulary; 0: the tokenizer's"},
-    {"d_model", FR_OPTION_INT, AT(d_model), NULL, 1, 1 << 20, NULL, "width C"},
+    FR_ROW_VOCABULARY,
+    FR_ROW_WIDTH(d_model),
     {"d_kv", FR_OPTION_INT, AT(d_kv), NULL, 1, 1 << 14, NULL, "width D of a head"},
-    {"d_ff", FR_OPTION_INT, AT(d_ff), NULL, 0, 1 << 22, NULL, "feed-forward width F; 0: 4 d_model"},
-    {"num_layers", FR_OPTION_INT, AT(num_layers), NULL, 1, 1 << 14, NULL, "layers of the encoder"},
+    FR_ROW_INNER(d_ff, "feed-forward width F; 0: 4 d_model"),
+    FR_ROW_LAYERS(num_layers, "layers of the encoder"),
     {"num_decoder_layers", FR_OPTION_INT, AT(num_decoder_layers), NULL, 0, 1 << 14, NULL,
      "layers of the decoder; 0: as many"},
-    {"num_heads", FR_OPTION_INT, AT(num_heads), NULL, 1, 1 << 14, NULL, "heads H"},
+    FR_ROW_HEADS(num_heads, "heads H"),
     {"relative_attention_num_buckets", FR_OPTION_INT, AT(relative_attention_num_buckets), NULL, 4,
      1 << 16, NULL, "rows of the table of distances, of which the encoder gives half to each side"},
     {"relative_attention_max_distance", FR_OPTION_INT, AT(relative_attention_max_distance),
      "tokens", 1, 1 << 20, NULL, "distance from which on all are one"},
     {"feed_forward_proj", FR_OPTION_CHOICE, AT(feed_forward_proj), NULL, 0, 0, projections,
      "activation of the feed-forward layer, and whether it has a gate"},
-    {"dropout_rate", FR_OPTION_FLOAT, AT(dropout_rate), NULL, 0, 0.99, NULL, "dropout everywhere"},
-    {"classifier_dropout", FR_OPTION_FLOAT, AT(classifier_dropout), NULL, 0, 0.99, NULL,
-     "dropout around a classifier"},
-    {"layer_norm_epsilon", FR_OPTION_FLOAT, AT(layer_norm_epsilon), NULL, 0, 1, NULL,
-     "added to the mean square before the root"},
+    FR_ROW_DROPOUT(dropout_rate, "dropout everywhere"),
+    FR_ROW_DROPOUT(classifier_dropout, "dropout around a classifier"),
+    FR_ROW_SQUARE_EPS(layer_norm_epsilon),
     {"initializer_factor", FR_OPTION_FLOAT, AT(initializer_factor), NULL, 0, 100, NULL,
      "multiplies the standard deviations of new weights"},
-    {"tie_word_embeddings", FR_OPTION_BOOL, AT(tie_word_embeddings), NULL, 0, 0, NULL,
-     "the output matrix is the embedding"},
-    {"scale_decoder_outputs", FR_OPTION_BOOL, AT(scale_decoder_outputs), NULL, 0, 0, NULL,
-     "what the output matrix reads is multiplied by 1 / sqrt(d_model)"},
+    FR_ROW_TIED(tie_word_embeddings),
+    FR_ROW_FLAG(scale_decoder_outputs,
+                "what the output matrix reads is multiplied by 1 / sqrt(d_model)"),
     {"n_positions", FR_OPTION_INT, AT(n_positions), "tokens", 1, INT32_MAX, NULL,
      "most tokens that generation makes; a forward pass has no limit"},
-    {"bos_token_id", FR_OPTION_INT, AT(bos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that begins a text; -1: the tokenizer's, or none"},
-    {"eos_token_id", FR_OPTION_INT, AT(eos_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that ends a text; -1: the tokenizer's, or none"},
-    {"pad_token_id", FR_OPTION_INT, AT(pad_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that fills rows; -1: none"},
-    {"decoder_start_token_id", FR_OPTION_INT, AT(decoder_start_token_id), NULL, -1, INT32_MAX, NULL,
-     "id that the decoder reads first; -1: none"},
+    FR_ROW_BOS,
+    FR_ROW_EOS,
+    FR_ROW_PAD,
+    FR_ROW_START,
 };
 #undef AT
 

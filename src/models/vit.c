@@ -5,6 +5,7 @@
    An image is cut into patches; per layer  h = x + attention(norm(x)),  y = h + feed_forward(norm(h)),
    where attention looks to both sides. A classifier reads the class token of norm(y); DeiT with a
    teacher has a classifier on each of its tokens, and their mean is the answer. */
+#include "models/config_rows.h"
 #include "models/models.h"
 #include "nn/nn.h"
 
@@ -49,10 +50,9 @@ static void defaults(void *options)
 
 #define AT(field) offsetof(vit_config, field)
 static const fr_option options[] = {
-    {"hidden_size", FR_OPTION_INT, AT(hidden_size), NULL, 1, 1 << 20, NULL, "width C"},
-    {"num_hidden_layers", FR_OPTION_INT, AT(num_hidden_layers), NULL, 1, 1 << 14, NULL, "layers"},
-    {"num_attention_heads", FR_OPTION_INT, AT(num_attention_heads), NULL, 1, 1 << 14, NULL,
-     "heads H"},
+    FR_ROW_WIDTH(hidden_size),
+    FR_ROW_LAYERS(num_hidden_layers, "layers"),
+    FR_ROW_HEADS(num_attention_heads, "heads H"),
     {"intermediate_size", FR_OPTION_INT, AT(intermediate_size), NULL, 1, 1 << 22, NULL,
      "feed-forward width F"},
     {"image_size", FR_OPTION_FLOATS, AT(image_size), "pixels", 1, 1 << 15, NULL,
@@ -61,22 +61,15 @@ static const fr_option options[] = {
      "sides of a patch: one number, or height and width"},
     {"num_channels", FR_OPTION_INT, AT(num_channels), NULL, 1, 1 << 10, NULL,
      "channels of an image"},
-    {"hidden_act", FR_OPTION_CHOICE, AT(hidden_act), NULL, 0, 0, fr_activation_names,
-     "activation of the feed-forward layer"},
-    {"hidden_dropout_prob", FR_OPTION_FLOAT, AT(hidden_dropout_prob), NULL, 0, 0.99, NULL,
-     "dropout of the embeddings and of what layers add to the residual stream"},
-    {"attention_probs_dropout_prob", FR_OPTION_FLOAT, AT(attention_probs_dropout_prob), NULL, 0,
-     0.99, NULL, "dropout of attention probabilities"},
-    {"layer_norm_eps", FR_OPTION_FLOAT, AT(layer_norm_eps), NULL, 0, 1, NULL,
-     "added to the variance before the root"},
-    {"initializer_range", FR_OPTION_FLOAT, AT(initializer_range), NULL, 0, 1, NULL,
-     "standard deviation of new weights"},
-    {"qkv_bias", FR_OPTION_BOOL, AT(qkv_bias), NULL, 0, 0, NULL,
-     "queries, keys and values have biases"},
+    FR_ROW_ACTIVATION(hidden_act, "activation of the feed-forward layer"),
+    FR_ROW_HIDDEN_DROPOUT(hidden_dropout_prob),
+    FR_ROW_ATTENTION_DROPOUT(attention_probs_dropout_prob),
+    FR_ROW_VARIANCE_EPS(layer_norm_eps),
+    FR_ROW_DEVIATION(initializer_range, ""),
+    FR_ROW_FLAG(qkv_bias, "queries, keys and values have biases"),
     {"pooler_output_size", FR_OPTION_INT, AT(pooler_output_size), NULL, 0, 1 << 20, NULL,
      "width of the pooled output of a model without a head; 0: hidden_size"},
-    {"pooler_act", FR_OPTION_CHOICE, AT(pooler_act), NULL, 0, 0, fr_activation_names,
-     "activation of the pooled output"},
+    FR_ROW_ACTIVATION(pooler_act, "activation of the pooled output"),
 };
 #undef AT
 
