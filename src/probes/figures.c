@@ -23,7 +23,8 @@ double fr_judgement_figure(const fr_judgement *judgement, const char *name)
 
 int fr_judgement_main(const fr_judgement *judgement)
 {
-    static const char *const by_weight[] = {"span_f1", "accuracy", "recall_at_1", "pearson"};
+    static const char *const by_weight[] = {"span_f1", "accuracy", "recall_at_1",
+                                            "text_recall_at_1", "pearson"};
     for (size_t k = 0; k < sizeof by_weight / sizeof *by_weight; k++)
         for (int i = 0; i < judgement->count; i++)
             if (strcmp(judgement->figures[i].name, by_weight[k]) == 0)

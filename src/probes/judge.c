@@ -219,6 +219,24 @@ static fr_status take_targets(judging *j)
 
 /* ---- pairs: who finds its own? ---- */
 
+static double product(const float *a, const float *b, int64_t width)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < width; k++)
+        sum += (double)a[k] * b[k];
+    return sum;
+}
+
+/* Memory for both vectors of every pair. */
+static fr_status need_vectors(judging *j, int64_t width)
+{
+    size_t count = 2 * (size_t)(fr_examples_count(j->examples) * width);
+    j->width = width;
+    if (!j->vectors)
+        j->vectors = fr_alloc_array(count, sizeof(float), FR_MEMORY_OTHER);
+    return j->vectors ? FR_OK : no_memory(j);
+}
+
 static fr_status take_pairs(judging *j)
 {
     fr_outputs outputs;
@@ -232,18 +250,11 @@ static fr_status take_pairs(judging *j)
     int64_t rows = vectors->shape[0];
     const float *scores = fr_micro_batch_get(&j->micro, FR_FIELD_LABELS),
                 *x = fr_tensor_host(vectors);
-    j->width = vectors->shape[1];
-    if (!j->vectors) {
-        size_t count = 2 * (size_t)(fr_examples_count(j->examples) * j->width);
-        if (!(j->vectors = fr_alloc_array(count, sizeof(float), FR_MEMORY_OTHER)))
-            return no_memory(j);
-    }
+    FR_TRY(need_vectors(j, vectors->shape[1]));
     memcpy(j->vectors + j->vector_count * j->width, x, fr_tensor_bytes(vectors));
     j->vector_count += rows;
     for (int64_t i = 0; i < rows / 2; i++) {
-        double cosine = 0;
-        for (int64_t k = 0; k < j->width; k++)
-            cosine += (double)x[2 * i * j->width + k] * x[(2 * i + 1) * j->width + k];
+        double cosine = product(x + 2 * i * j->width, x + (2 * i + 1) * j->width, j->width);
         if (scores)
             keep_number(j, cosine, scores[i]);
         if (j->options->each)
@@ -252,40 +263,71 @@ static fr_status take_pairs(judging *j)
     return FR_OK;
 }
 
-/* How many of the other texts' positives are nearer than its own. */
-static int64_t nearer(const judging *j, int64_t pair, int64_t pairs)
+/* A picture and its text side by side, as a text and its positive are. */
+static fr_status take_pictures(judging *j)
 {
-    const float *a = j->vectors + 2 * pair * j->width;
-    double own = 0;
-    int64_t count = 0;
-    for (int64_t k = 0; k < j->width; k++)
-        own += (double)a[k] * a[j->width + k];
-    for (int64_t other = 0; other < pairs; other++) {
-        const float *p = j->vectors + (2 * other + 1) * j->width;
-        double cosine = 0;
-        for (int64_t k = 0; k < j->width; k++)
-            cosine += (double)a[k] * p[k];
-        count += other != pair && cosine > own;
+    fr_outputs outputs;
+    fr_model_outputs(j->model, j->tape, &j->batch, &outputs);
+    FR_TRY(fr_tape_check(j->tape, j->error));
+    fr_tensor *sides[] = {fr_outputs_find(&outputs, "image_embeds"),
+                          fr_outputs_find(&outputs, "text_embeds")};
+    int64_t rows = sides[0]->shape[0];
+    FR_TRY(need_vectors(j, sides[0]->shape[1]));
+    size_t width = (size_t)j->width;
+    for (int64_t i = 0; i < rows; i++)
+        for (int side = 0; side < 2; side++)
+            memcpy(j->vectors + j->width * j->vector_count++,
+                   (const float *)fr_tensor_host(sides[side]) + j->width * i,
+                   width * sizeof(float));
+    for (int64_t i = 0; i < rows && j->options->each; i++) {
+        const float *a = j->vectors + (j->vector_count + 2 * (i - rows)) * j->width;
+        FR_TRY(say(j, i, json_pack("{s:f}", "similarity", product(a, a + j->width, j->width))));
     }
+    return FR_OK;
+}
+
+/* How many of the others' vectors are nearer to vector `side` of a pair than its own other one. */
+static int64_t nearer(const judging *j, int64_t pair, int64_t pairs, int side)
+{
+    const float *a = j->vectors + (2 * pair + side) * j->width,
+                *others = j->vectors + (1 - side) * j->width;
+    double own = product(a, others + 2 * pair * j->width, j->width);
+    int64_t count = 0;
+    for (int64_t other = 0; other < pairs; other++)
+        count += other != pair && product(a, others + 2 * other * j->width, j->width) > own;
     return count;
 }
 
-static void figures_of_pairs(judging *j)
+/* How often vector `side` of a pair finds its other one among all. */
+static void figures_of_side(judging *j, int side, const char *const names[3])
 {
     int64_t pairs = j->vector_count / 2, first = 0, ten = 0;
     double reciprocal = 0;
 #pragma omp parallel for schedule(static) num_threads(fr_threads()) reduction(+ : first, ten)
     for (int64_t i = 0; i < pairs; i++) {
-        int64_t rank = nearer(j, i, pairs);
+        int64_t rank = nearer(j, i, pairs, side);
         first += rank < 1;
         ten += rank < 10;
         j->said[i] = 1 / (double)(rank + 1);
     }
     for (int64_t i = 0; i < pairs; i++)
         reciprocal += j->said[i];
-    figures_add(j->judgement, "recall_at_1", (double)first / (double)pairs);
-    figures_add(j->judgement, "recall_at_10", (double)ten / (double)pairs);
-    figures_add(j->judgement, "mean_reciprocal_rank", reciprocal / (double)pairs);
+    figures_add(j->judgement, names[0], (double)first / (double)pairs);
+    figures_add(j->judgement, names[1], (double)ten / (double)pairs);
+    figures_add(j->judgement, names[2], reciprocal / (double)pairs);
+}
+
+static void figures_of_pairs(judging *j)
+{
+    static const char *const names[] = {"recall_at_1", "recall_at_10", "mean_reciprocal_rank"},
+                             *const text[] = {"text_recall_at_1", "text_recall_at_10",
+                                              "text_mean_reciprocal_rank"},
+                             *const image[] = {"image_recall_at_1", "image_recall_at_10",
+                                               "image_mean_reciprocal_rank"};
+    bool pictures = j->model->head.task == FR_TASK_CONTRASTIVE;
+    figures_of_side(j, 0, pictures ? text : names);
+    if (pictures)
+        figures_of_side(j, 1, image);
 }
 
 /* ---- all ---- */
@@ -305,6 +347,8 @@ static fr_status take(judging *j)
         return take_targets(j);
     if (j->model->head.task == FR_TASK_NONE)
         return take_pairs(j);
+    if (j->model->head.task == FR_TASK_CONTRASTIVE)
+        return take_pictures(j);
     fr_model_outputs(j->model, j->tape, &j->batch, &outputs);
     FR_TRY(fr_tape_check(j->tape, j->error));
     if (j->model->head.task == FR_TASK_TOKEN_CLASSIFICATION)
@@ -344,7 +388,8 @@ static fr_status conclude(judging *j)
         figures_add(result, "accuracy", (double)j->hits / targets);
     else if (j->table)
         figures_of_classes(result, j->table, j->classes);
-    else if (task != FR_TASK_NONE && j->model->head.problem == FR_PROBLEM_MULTI_LABEL) {
+    else if (task != FR_TASK_NONE && task != FR_TASK_CONTRASTIVE &&
+             j->model->head.problem == FR_PROBLEM_MULTI_LABEL) {
         figures_add(result, "accuracy", (double)j->hits / targets);
         figures_of_counts(result, &j->spans, several_names);
     }
@@ -352,7 +397,7 @@ static fr_status conclude(judging *j)
         figures_of_counts(result, &j->spans, span_names);
     if (j->numbers)
         return figures_of_numbers(result, j->said, j->right, j->numbers, j->error);
-    if (task == FR_TASK_NONE)
+    if (task == FR_TASK_NONE || task == FR_TASK_CONTRASTIVE)
         figures_of_pairs(j);
     return FR_OK;
 }
@@ -393,6 +438,8 @@ fr_example_form fr_task_examples(fr_task task)
         return FR_EXAMPLES_IMAGES;
     case FR_TASK_NONE:
         return FR_EXAMPLES_PAIRS;
+    case FR_TASK_CONTRASTIVE:
+        return FR_EXAMPLES_IMAGE_TEXTS;
     default:
         return FR_EXAMPLES_NONE;
     }

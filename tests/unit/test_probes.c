@@ -159,6 +159,97 @@ static void test_a_judgement_does_not_depend_on_how_many_are_read_at_once(void *
     fr_model_destroy(model);
 }
 
+/* ---- pictures and their texts ---- */
+
+enum { PICTURES = 5 };
+
+static void put_pictures(void)
+{
+    static const char *const names[PICTURES] = {"alpha.webp", "bit.png", "deep_grey.png",
+                                                "deep_rgb.png", "deep_rgba.png"};
+    fr_buffer records = {0};
+    for (int i = 0; i < PICTURES; i++) {
+        static char bytes[1 << 16];
+        char path[128];
+        snprintf(path, sizeof path, "tests/fixtures/pictures/%s", names[i]);
+        FILE *file = fopen(path, "rb");
+        assert_non_null(file);
+        put(names[i], bytes, fread(bytes, 1, sizeof bytes, file));
+        fclose(file);
+        fr_buffer_printf(&records, "{\"image\": \"%s\", \"text\": \"%d %d %d\"}\n", names[i], 3 * i,
+                         i, 2 * i + 1);
+    }
+    put_text("captions.jsonl", records.data);
+    fr_buffer_free(&records);
+}
+
+static fr_examples *captions(fr_model *model, fr_image_processor *images)
+{
+    static const fr_example_options usual = {.train = NULL};
+    fr_examples *examples;
+    must(fr_examples_open(&examples, in_root("captions.jsonl"), FR_EXAMPLES_IMAGE_TEXTS, &usual,
+                          &error));
+    const fr_encoding encoding = {
+        .tokenizer = tokenizer, .model = model, .images = images, .length = 8};
+    must(fr_examples_encode(examples, &encoding, &error));
+    return examples;
+}
+
+/* Of the model's own table of all pictures with all texts: the share of rows whose own column is the largest, and the mean of 1 /
+   place; `across`: of columns. */
+static void by_table(fr_model *model, const fr_examples *examples, bool across, double *first,
+                     double *reciprocal)
+{
+    fr_batch_source *source;
+    fr_micro_batch micro = {0};
+    fr_outputs outputs;
+    must(fr_examples_source_create(&source, examples, PICTURES, 0, true, &error));
+    must(source->kind->get(source, 0, &micro, &error));
+    fr_tape *tape = fr_tape_create(&(fr_tape_options){.mode = FR_TAPE_NO_GRAD}, &error);
+    fr_batch batch = fr_micro_batch_put(&micro, tape);
+    fr_model_outputs(model, tape, &batch, &outputs);
+    const float *x =
+        fr_tensor_host(fr_outputs_find(&outputs, across ? "logits_per_text" : "logits_per_image"));
+    *first = *reciprocal = 0;
+    for (int i = 0; i < PICTURES; i++) {
+        int place = 1;
+        for (int k = 0; k < PICTURES; k++)
+            place += x[i * PICTURES + k] > x[i * PICTURES + i];
+        *first += place == 1 ? 1.0 / PICTURES : 0;
+        *reciprocal += 1.0 / place / PICTURES;
+    }
+    fr_tape_destroy(tape);
+    fr_micro_batch_free(&micro);
+    fr_batch_source_destroy(source);
+}
+
+static void test_pictures_and_texts_look_for_each_other(void **state)
+{
+    (void)state;
+    fr_model *model;
+    fr_image_processor *images;
+    put_pictures();
+    must(fr_model_load(&model, "tests/fixtures/families/clip", &error));
+    must(fr_image_processor_create(&images, model, &error));
+    fr_examples *examples = captions(model, images);
+    double text[2], image[2];
+    by_table(model, examples, false, &text[0], &text[1]);
+    by_table(model, examples, true, &image[0], &image[1]);
+    for (int64_t rows = 1; rows < 8; rows += 2) {
+        fr_judgement judgement;
+        must(fr_judge(model, examples, &(fr_judge_options){.rows = rows}, &judgement, &error));
+        figure_is(&judgement, "text_recall_at_1", text[0]);
+        figure_is(&judgement, "text_mean_reciprocal_rank", text[1]);
+        figure_is(&judgement, "text_recall_at_10", 1);
+        figure_is(&judgement, "image_recall_at_1", image[0]);
+        figure_is(&judgement, "image_mean_reciprocal_rank", image[1]);
+        figure_is(&judgement, "image_recall_at_10", 1);
+    }
+    fr_examples_close(examples);
+    fr_image_processor_free(images);
+    fr_model_destroy(model);
+}
+
 /* ---- hidden tokens ---- */
 
 enum { ROWS = 64, COLUMNS = 256, SPECIAL = 2, MASK = 3 };
@@ -294,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_figures_of_numbers),
         cmocka_unit_test(test_spans_must_agree_in_kind_begin_and_end),
         cmocka_unit_test(test_a_judgement_does_not_depend_on_how_many_are_read_at_once),
+        cmocka_unit_test(test_pictures_and_texts_look_for_each_other),
         cmocka_unit_test(test_as_many_tokens_are_hidden_as_promised),
         cmocka_unit_test(test_what_is_hidden_depends_on_the_number_of_the_batch_alone),
         cmocka_unit_test(test_a_tokenizer_without_a_mask_is_refused),
