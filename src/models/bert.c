@@ -280,11 +280,7 @@ static const char *const bert_types[] = {"bert", NULL}, *const roberta_types[] =
                          *const electra_types[] = {"electra", NULL};
 
 #define FUNCTIONS                                                                                  \
-    .extra_fields = fr_encoder_extra_fields, .read_config = read_config,                           \
-    .write_config = write_config, .build = fr_encoder_build, .hidden = fr_encoder_hidden,          \
-    .features = fr_encoder_features, .outputs = fr_encoder_outputs, .destroy = fr_encoder_destroy, \
-    .optional_part = fr_encoder_optional_part, .drop_part = fr_encoder_drop_part,                  \
-    .ignores_tensor = fr_encoder_ignores_tensor, .head_prefixes = fr_encoder_head_prefixes
+    FR_ENCODER_POOLER_FUNCTIONS, .read_config = read_config, .write_config = write_config
 
 const fr_model_kind fr_model_bert = {
     .base = {"bert",

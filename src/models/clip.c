@@ -345,9 +345,8 @@ static void destroy(fr_model *model)
 /* The numbers 0, 1, ... of the places, which early files carry. */
 static bool ignores_tensor(const char *name)
 {
-    static const char end[] = "embeddings.position_ids";
-    size_t length = strlen(name);
-    return length >= sizeof end - 1 && strcmp(name + length - (sizeof end - 1), end) == 0;
+    static const char *const ends[] = {"embeddings.position_ids", NULL};
+    return fr_name_ends(name, ends);
 }
 
 /* A dropout that no version of the model ever had, and ties of an output matrix that it has not. */

@@ -5,9 +5,13 @@
    (...ForTokenClassification). x (B, T, C) between the parts. */
 #include "models/decoder.h"
 
+const char *const fr_decoder_required_fields[] = {"vocab_size",          "hidden_size",
+                                                  "intermediate_size",   "num_hidden_layers",
+                                                  "num_attention_heads", NULL};
+
 /* ---- declaring ---- */
 
-fr_decoder *fr_decoder_create(fr_model *model, const char *name, double std, fr_error *error)
+fr_decoder *fr_decoder_create(fr_model *model, const fr_decoder_form *form, fr_error *error)
 {
     fr_decoder *own = model->own = fr_alloc(sizeof *own, FR_MEMORY_OTHER);
     if (own)
@@ -19,8 +23,8 @@ fr_decoder *fr_decoder_create(fr_model *model, const char *name, double std, fr_
     own->pad = model->pad;
     own->padding = -1;
     own->embedding = fr_model_add_parameter(
-        model, name, 2, (const int64_t[]){model->vocabulary, model->width},
-        (const fr_axis[]){FR_AXIS_VOCAB, FR_AXIS_HIDDEN}, false, (float)std, error);
+        model, form->embedding, 2, (const int64_t[]){model->vocabulary, model->width},
+        (const fr_axis[]){FR_AXIS_VOCAB, FR_AXIS_HIDDEN}, false, (float)form->std, error);
     return own->embedding ? own : NULL;
 }
 
@@ -35,31 +39,48 @@ fr_status fr_decoder_rotate(fr_model *model, const fr_rope_options *options, fr_
 }
 
 /* The output matrix is no `matrix`: Muon and decay leave it to the embedding's rule, tied or not. */
-static fr_status declare_output(fr_model *model, const fr_decoder_head *head, fr_error *error)
+static fr_status declare_output(fr_model *model, const fr_decoder_form *form, fr_error *error)
 {
     fr_decoder *own = model->own;
     model->output = own->embedding;
-    if (head->output)
+    if (form->output)
         model->output =
-            fr_model_add_parameter(model, head->output, 2, own->embedding->value->shape,
-                                   own->embedding->axes, false, (float)head->std, error);
+            fr_model_add_parameter(model, form->output, 2, own->embedding->value->shape,
+                                   own->embedding->axes, false, (float)form->std, error);
     return model->output ? FR_OK : error->status;
 }
 
-fr_status fr_decoder_declare_head(fr_model *model, const fr_decoder_head *head, fr_error *error)
+static fr_status declare_head(fr_model *model, const fr_decoder_form *form, fr_error *error)
 {
     fr_decoder *own = model->own;
     bool tokens = model->head.task == FR_TASK_TOKEN_CLASSIFICATION;
     if (model->head.task == FR_TASK_NONE)
         return FR_OK;
     if (model->head.task == FR_TASK_CAUSAL_LM)
-        return declare_output(model, head, error);
-    const char *name = tokens ? head->tokens : head->sequences;
-    own->classifier_dropout = tokens ? (float)head->dropout : 0;
+        return declare_output(model, form, error);
+    const char *name = tokens ? form->tokens : form->sequences;
+    own->classifier_dropout = tokens ? (float)form->dropout : 0;
     own->classifier =
         fr_model_add_linear(model, name ? name : "score", model->head.labels, FR_AXIS_LABELS,
-                            model->width, FR_AXIS_HIDDEN, tokens, (float)head->std, error);
+                            model->width, FR_AXIS_HIDDEN, tokens, (float)form->std, error);
     return own->classifier ? FR_OK : error->status;
+}
+
+fr_status fr_decoder_declare(fr_model *model, const fr_decoder_form *form, fr_error *error)
+{
+    fr_decoder *own = model->own;
+    fr_builder b = {.model = model,
+                    .prefix = form->layers,
+                    .std = form->std,
+                    .eps = form->eps,
+                    .norm_bias = form->norm_bias,
+                    .error = error};
+    for (; b.layer < model->layers; b.layer++)
+        form->layer(&b, &own->layers[b.layer], model->config, own);
+    FR_TRY(b.status);
+    FR_TRY(fr_norm_declare(&own->norm, model, form->norm, model->width, FR_AXIS_HIDDEN,
+                           form->norm_bias, form->eps, error));
+    return declare_head(model, form, error);
 }
 
 void fr_decoder_destroy(fr_model *model)

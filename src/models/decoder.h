@@ -21,19 +21,34 @@ typedef struct fr_decoder {
     int64_t pad;                 /* ends a text for a classifier of sequences; -1: none */
 } fr_decoder;
 
-/* The decoder of model->layers layers, in model->own; its embedding NAME (V, C). NULL: the error is set. */
-fr_decoder *fr_decoder_create(fr_model *model, const char *name, double std, fr_error *error);
-/* Rotary positions for model->head_dim and model->max_positions; the options' lists live as long as the model. */
-fr_status fr_decoder_rotate(fr_model *model, const fr_rope_options *options, fr_error *error);
-/* The parameters of model->head, by the names of Hugging Face's classes. */
-typedef struct fr_decoder_head {
+/* How files name a decoder's parts, by the names of Hugging Face's classes, and what new weights and norms are like. */
+typedef struct fr_decoder_form {
+    const char *embedding; /* (V, C) */
+    const char *layers;    /* "model.layers.": before a layer's number */
+    const char *norm;      /* after the last layer */
     const char *output;    /* the output matrix of a language model; NULL: the embedding */
     const char *sequences; /* a classifier of sequences, without bias; NULL: "score" */
     const char *tokens;    /* a classifier of tokens; NULL: "score" */
-    double dropout;        /* before that */
-    double std;
-} fr_decoder_head;
-fr_status fr_decoder_declare_head(fr_model *model, const fr_decoder_head *head, fr_error *error);
+    double std;            /* of new weights */
+    double eps;            /* of norms */
+    bool norm_bias;        /* layer norms, else root mean square norms */
+    double dropout;        /* before a classifier of tokens */
+    /* Declare layer b->layer. `own` is the decoder so far: its rotary positions stay where they are. */
+    void (*layer)(fr_builder *b, fr_decoder_layer *layer, const void *config,
+                  const fr_decoder *own);
+} fr_decoder_form;
+/* The names that LLaMA began. */
+#define FR_DECODER_USUAL_NAMES                                                                     \
+    .embedding = "model.embed_tokens.weight", .layers = "model.layers.", .norm = "model.norm"
+/* The decoder of model->layers layers, in model->own, with its embedding. NULL: the error is set. */
+fr_decoder *fr_decoder_create(fr_model *model, const fr_decoder_form *form, fr_error *error);
+/* Rotary positions for model->head_dim and model->max_positions; the options' lists live as long as the model. */
+fr_status fr_decoder_rotate(fr_model *model, const fr_rope_options *options, fr_error *error);
+/* The rest, in the files' order: layers, the norm, the parameters of model->head. */
+fr_status fr_decoder_declare(fr_model *model, const fr_decoder_form *form, fr_error *error);
+
+/* Fields that transformers' folders of decoders always have, by their usual names. NULL-terminated. */
+extern const char *const fr_decoder_required_fields[];
 
 /* A kind's hidden, outputs and destroy. */
 fr_tensor *fr_decoder_hidden(fr_model *model, fr_tape *tape, const fr_batch *batch,

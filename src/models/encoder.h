@@ -95,6 +95,17 @@ extern const char *const fr_encoder_extra_fields[];
 fr_status fr_encoder_write_config(const fr_option_table *table, const void *config, json_t *json,
                                   fr_error *error);
 
+/* What all of a family's descriptor is but names, tables and the configuration. */
+#define FR_ENCODER_FUNCTIONS                                                                       \
+    .extra_fields = fr_encoder_extra_fields, .build = fr_encoder_build,                            \
+    .hidden = fr_encoder_hidden, .features = fr_encoder_features, .outputs = fr_encoder_outputs,   \
+    .destroy = fr_encoder_destroy, .ignores_tensor = fr_encoder_ignores_tensor,                    \
+    .head_prefixes = fr_encoder_head_prefixes
+/* And of one whose body has a pooler. */
+#define FR_ENCODER_POOLER_FUNCTIONS                                                                \
+    FR_ENCODER_FUNCTIONS, .optional_part = fr_encoder_optional_part,                               \
+                          .drop_part = fr_encoder_drop_part
+
 /* The parts of a layer, as BERT names them. */
 #define FR_ENCODER_BERT_LAYER                                                                      \
     .query = "attention.self.query", .key = "attention.self.key", .value = "attention.self.value", \

@@ -88,9 +88,6 @@ static const fr_config_default absent[] = {{"num_key_value_heads", "4"},
                                            {"bos_token_id", "2"},
                                            {"eos_token_id", "1"},
                                            {"pad_token_id", "0"}};
-static const char *const required[] = {"vocab_size",          "hidden_size",
-                                       "intermediate_size",   "num_hidden_layers",
-                                       "num_attention_heads", NULL};
 
 /* A cap that is null is none, and one that is absent is the usual one. */
 static void read_cap(double *cap, const json_t *json, const char *name)
@@ -102,7 +99,7 @@ static void read_cap(double *cap, const json_t *json, const char *name)
 static fr_status read_config(void *config, const json_t *json, const char *path, fr_error *error)
 {
     gemma2_config *c = config;
-    FR_TRY(fr_config_require(json, required, path, error));
+    FR_TRY(fr_config_require(json, fr_decoder_required_fields, path, error));
     FR_TRY(fr_config_fill(&fr_model_gemma2.base.options, config, json, absent,
                           sizeof absent / sizeof absent[0], error));
     read_cap(&c->attn_logit_softcapping, json, "attn_logit_softcapping");
@@ -188,9 +185,10 @@ static void build_norm(fr_builder *b, fr_norm_layer *norm, const char *name, int
         fr_norm_count_from_one(norm);
 }
 
-static void build_layer(fr_builder *b, fr_decoder_layer *layer, const gemma2_config *c,
+static void build_layer(fr_builder *b, fr_decoder_layer *layer, const void *config,
                         const fr_decoder *own)
 {
+    const gemma2_config *c = config;
     int64_t width = c->hidden_size;
     fr_attention_layer *a = &layer->attention;
     build_norm(b, &layer->attention_norm, "input_layernorm", width);
@@ -231,28 +229,21 @@ static fr_status build(fr_model *model, fr_error *error)
     gemma2_config *c = model->config;
     FR_TRY(settle(c, error));
     describe(model, c);
-    fr_decoder *own =
-        fr_decoder_create(model, "model.embed_tokens.weight", c->initializer_range, error);
+    const fr_decoder_form form = {FR_DECODER_USUAL_NAMES,
+                                  .output = c->tie_word_embeddings ? NULL : "lm_head.weight",
+                                  .std = c->initializer_range,
+                                  .eps = c->rms_norm_eps,
+                                  .dropout = c->classifier_dropout,
+                                  .layer = build_layer};
+    fr_decoder *own = fr_decoder_create(model, &form, error);
     if (!own)
         return error->status;
     own->embedding_scale = (float)sqrt((double)c->hidden_size);
     own->padding = c->pad_token_id;
     FR_TRY(fr_decoder_rotate(model, &c->rope, error));
-    fr_builder b = {.model = model,
-                    .prefix = "model.layers.",
-                    .std = c->initializer_range,
-                    .eps = c->rms_norm_eps,
-                    .error = error};
-    for (; b.layer < c->num_hidden_layers; b.layer++)
-        build_layer(&b, &own->layers[b.layer], c, own);
-    FR_TRY(b.status);
-    FR_TRY(fr_norm_declare(&own->norm, model, "model.norm", c->hidden_size, FR_AXIS_HIDDEN, false,
-                           c->rms_norm_eps, error));
+    FR_TRY(fr_decoder_declare(model, &form, error));
     fr_norm_count_from_one(&own->norm);
-    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "lm_head.weight",
-                            .dropout = c->classifier_dropout,
-                            .std = c->initializer_range};
-    return fr_decoder_declare_head(model, &head, error);
+    return FR_OK;
 }
 
 /* ---- descriptor ---- */

@@ -106,8 +106,11 @@ static float score_scale(const gpt2_config *c, int64_t layer)
     return (float)(c->scale_attn_by_inverse_layer_idx ? scale / (double)(layer + 1) : scale);
 }
 
-static void build_layer(fr_builder *b, fr_decoder_layer *layer, const gpt2_config *c)
+static void build_layer(fr_builder *b, fr_decoder_layer *layer, const void *config,
+                        const fr_decoder *own)
 {
+    (void)own;
+    const gpt2_config *c = config;
     const fr_axis hidden_axis = FR_AXIS_HIDDEN;
     int64_t width = c->n_embd;
     fr_attention_layer *a = &layer->attention;
@@ -149,8 +152,17 @@ static fr_status build(fr_model *model, fr_error *error)
     gpt2_config *c = model->config;
     FR_TRY(settle(c, error));
     describe(model, c);
-    fr_decoder *own =
-        fr_decoder_create(model, "transformer.wte.weight", c->initializer_range, error);
+    const fr_decoder_form form = {.embedding = "transformer.wte.weight",
+                                  .layers = "transformer.h.",
+                                  .norm = "transformer.ln_f",
+                                  .output = c->tie_word_embeddings ? NULL : "lm_head.weight",
+                                  .tokens = "classifier",
+                                  .std = c->initializer_range,
+                                  .eps = c->layer_norm_epsilon,
+                                  .norm_bias = true,
+                                  .dropout = c->classifier_dropout,
+                                  .layer = build_layer};
+    fr_decoder *own = fr_decoder_create(model, &form, error);
     if (!own)
         return error->status;
     own->dropout = (float)c->embd_pdrop;
@@ -160,22 +172,7 @@ static fr_status build(fr_model *model, fr_error *error)
                                          (float)c->initializer_range, error);
     if (!own->places)
         return error->status;
-    fr_builder b = {.model = model,
-                    .prefix = "transformer.h.",
-                    .std = c->initializer_range,
-                    .eps = c->layer_norm_epsilon,
-                    .norm_bias = true,
-                    .error = error};
-    for (; b.layer < c->n_layer; b.layer++)
-        build_layer(&b, &own->layers[b.layer], c);
-    FR_TRY(b.status);
-    FR_TRY(fr_norm_declare(&own->norm, model, "transformer.ln_f", c->n_embd, FR_AXIS_HIDDEN, true,
-                           c->layer_norm_epsilon, error));
-    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "lm_head.weight",
-                            .tokens = "classifier",
-                            .dropout = c->classifier_dropout,
-                            .std = c->initializer_range};
-    return fr_decoder_declare_head(model, &head, error);
+    return fr_decoder_declare(model, &form, error);
 }
 
 /* ---- descriptor ---- */
@@ -188,12 +185,8 @@ static bool stored_transposed(const fr_parameter *parameter)
 /* Causal masks that old files carry: h.0.attn.bias, h.0.attn.masked_bias. */
 static bool ignores_tensor(const char *name)
 {
-    size_t length = strlen(name);
-    static const char *const ends[] = {".attn.bias", ".attn.masked_bias"};
-    for (int i = 0; i < 2; i++)
-        if (length >= strlen(ends[i]) && strcmp(name + length - strlen(ends[i]), ends[i]) == 0)
-            return true;
-    return false;
+    static const char *const ends[] = {".attn.bias", ".attn.masked_bias", NULL};
+    return fr_name_ends(name, ends);
 }
 
 static const fr_model_class classes[] = {

@@ -7,8 +7,6 @@
 #include "models/decoder.h"
 #include "models/gguf.h"
 
-#include <string.h>
-
 /* ---- configuration ---- */
 
 typedef struct neox_config {
@@ -69,14 +67,11 @@ static const fr_option options[] = {
 /* What transformers takes for absent fields. */
 static const fr_config_default absent[] = {
     {"max_position_embeddings", "2048"}, {"bos_token_id", "0"}, {"eos_token_id", "2"}};
-static const char *const required[] = {"vocab_size",          "hidden_size",
-                                       "intermediate_size",   "num_hidden_layers",
-                                       "num_attention_heads", NULL};
 
 static fr_status read_config(void *config, const json_t *json, const char *path, fr_error *error)
 {
     neox_config *c = config;
-    FR_TRY(fr_config_require(json, required, path, error));
+    FR_TRY(fr_config_require(json, fr_decoder_required_fields, path, error));
     FR_TRY(fr_config_fill(&fr_model_gptneox.base.options, config, json, absent,
                           sizeof absent / sizeof absent[0], error));
     return fr_rope_config_read(&c->rope, json, false, path, error);
@@ -106,9 +101,10 @@ static fr_status settle(neox_config *c, fr_error *error)
     return FR_OK;
 }
 
-static void build_layer(fr_builder *b, fr_decoder_layer *layer, const neox_config *c,
+static void build_layer(fr_builder *b, fr_decoder_layer *layer, const void *config,
                         const fr_decoder *own)
 {
+    const neox_config *c = config;
     int64_t width = c->hidden_size, inner = c->intermediate_size;
     fr_attention_layer *a = &layer->attention;
     fr_feed_forward_layer *f = &layer->feed_forward;
@@ -152,28 +148,22 @@ static fr_status build(fr_model *model, fr_error *error)
     neox_config *c = model->config;
     FR_TRY(settle(c, error));
     describe(model, c);
-    fr_decoder *own =
-        fr_decoder_create(model, "gpt_neox.embed_in.weight", c->initializer_range, error);
+    const fr_decoder_form form = {.embedding = "gpt_neox.embed_in.weight",
+                                  .layers = "gpt_neox.layers.",
+                                  .norm = "gpt_neox.final_layer_norm",
+                                  .output = c->tie_word_embeddings ? NULL : "embed_out.weight",
+                                  .tokens = "classifier",
+                                  .std = c->initializer_range,
+                                  .eps = c->layer_norm_eps,
+                                  .norm_bias = true,
+                                  .dropout = c->classifier_dropout,
+                                  .layer = build_layer};
+    fr_decoder *own = fr_decoder_create(model, &form, error);
     if (!own)
         return error->status;
     own->dropout = (float)c->hidden_dropout;
     FR_TRY(fr_decoder_rotate(model, &c->rope, error));
-    fr_builder b = {.model = model,
-                    .prefix = "gpt_neox.layers.",
-                    .std = c->initializer_range,
-                    .eps = c->layer_norm_eps,
-                    .norm_bias = true,
-                    .error = error};
-    for (; b.layer < c->num_hidden_layers; b.layer++)
-        build_layer(&b, &own->layers[b.layer], c, own);
-    FR_TRY(b.status);
-    FR_TRY(fr_norm_declare(&own->norm, model, "gpt_neox.final_layer_norm", c->hidden_size,
-                           FR_AXIS_HIDDEN, true, c->layer_norm_eps, error));
-    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "embed_out.weight",
-                            .tokens = "classifier",
-                            .dropout = c->classifier_dropout,
-                            .std = c->initializer_range};
-    return fr_decoder_declare_head(model, &head, error);
+    return fr_decoder_declare(model, &form, error);
 }
 
 /* ---- descriptor ---- */
@@ -181,13 +171,9 @@ static fr_status build(fr_model *model, fr_error *error)
 /* Tables that old files carry: causal masks and frequencies. */
 static bool ignores_tensor(const char *name)
 {
-    size_t length = strlen(name);
     static const char *const ends[] = {".attention.bias", ".attention.masked_bias",
-                                       ".rotary_emb.inv_freq"};
-    for (int i = 0; i < 3; i++)
-        if (length >= strlen(ends[i]) && strcmp(name + length - strlen(ends[i]), ends[i]) == 0)
-            return true;
-    return false;
+                                       ".rotary_emb.inv_freq", NULL};
+    return fr_name_ends(name, ends);
 }
 
 static const fr_model_class classes[] = {

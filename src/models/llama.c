@@ -161,9 +161,6 @@ static const fr_config_default absent[][MOST_ABSENT] = {
 };
 static const fr_config_default absent_in_all[] = {
     {"rms_norm_eps", "1e-6"}, {"tie_word_embeddings", "false"}, {"hidden_act", "silu"}};
-static const char *const required[] = {"vocab_size",          "hidden_size",
-                                       "intermediate_size",   "num_hidden_layers",
-                                       "num_attention_heads", NULL};
 
 /* Fields that not every model type has. */
 #define OF(type) (1U << (type))
@@ -222,7 +219,7 @@ static fr_status read_config(void *config, const json_t *json, const char *path,
     size_t count = 0;
     while (count < MOST_ABSENT && own[count].name)
         count++;
-    FR_TRY(fr_config_require(json, required, path, error));
+    FR_TRY(fr_config_require(json, fr_decoder_required_fields, path, error));
     FR_TRY(fr_config_fill(table, config, json, absent_in_all, 3, error));
     FR_TRY(fr_config_fill(table, config, json, own, count, error));
     if (fr_llama_windows_on_demand(c->model_type)) {

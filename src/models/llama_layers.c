@@ -160,9 +160,10 @@ static void build_feed_forward(fr_builder *b, fr_feed_forward_layer *f, const ll
     f->activation = (fr_activation)c->hidden_act;
 }
 
-static void build_layer(fr_builder *b, fr_decoder_layer *layer, const llama_config *c,
+static void build_layer(fr_builder *b, fr_decoder_layer *layer, const void *config,
                         const fr_decoder *own)
 {
+    const llama_config *c = config;
     bool behind = c->model_type == OLMO2;
     fr_builder_norm(b, behind ? &layer->attention_post_norm : &layer->attention_norm,
                     behind ? "post_attention_layernorm" : "input_layernorm", c->hidden_size,
@@ -194,24 +195,16 @@ fr_status fr_llama_build(fr_model *model, fr_error *error)
     llama_config *c = model->config;
     FR_TRY(settle(c, error));
     describe(model, c);
-    fr_decoder *own =
-        fr_decoder_create(model, "model.embed_tokens.weight", c->initializer_range, error);
+    const fr_decoder_form form = {FR_DECODER_USUAL_NAMES,
+                                  .output = c->tie_word_embeddings ? NULL : "lm_head.weight",
+                                  .std = c->initializer_range,
+                                  .eps = c->rms_norm_eps,
+                                  .dropout = c->classifier_dropout,
+                                  .layer = build_layer};
+    fr_decoder *own = fr_decoder_create(model, &form, error);
     if (!own)
         return error->status;
     own->padding = c->pad_token_id;
     FR_TRY(fr_decoder_rotate(model, &c->rope, error));
-    fr_builder b = {.model = model,
-                    .prefix = "model.layers.",
-                    .std = c->initializer_range,
-                    .eps = c->rms_norm_eps,
-                    .error = error};
-    for (; b.layer < c->num_hidden_layers; b.layer++)
-        build_layer(&b, &own->layers[b.layer], c, own);
-    FR_TRY(b.status);
-    FR_TRY(fr_norm_declare(&own->norm, model, "model.norm", c->hidden_size, FR_AXIS_HIDDEN, false,
-                           c->rms_norm_eps, error));
-    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "lm_head.weight",
-                            .dropout = c->classifier_dropout,
-                            .std = c->initializer_range};
-    return fr_decoder_declare_head(model, &head, error);
+    return fr_decoder_declare(model, &form, error);
 }

@@ -49,6 +49,9 @@ void fr_model_draw(const fr_model *model, uint64_t seed, size_t number);
 fr_status fr_weights_load(fr_model *model, const char *folder, bool new_head, uint64_t seed,
                           fr_error *error);
 
+/* Does `name` end in one of these? NULL-terminated: for a kind's ignores_tensor. */
+bool fr_name_ends(const char *name, const char *const *ends);
+
 /* A model of shapes from the object of a config.json, as `change` wants it. `path` is for messages. */
 fr_status fr_model_from_json(fr_model **model, const json_t *json, const fr_model_change *change,
                              const char *path, fr_error *error);

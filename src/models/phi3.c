@@ -69,9 +69,6 @@ static const fr_config_default absent[] = {{"max_position_embeddings", "4096"},
                                            {"bos_token_id", "1"},
                                            {"eos_token_id", "32000"},
                                            {"pad_token_id", "32000"}};
-static const char *const required[] = {"vocab_size",          "hidden_size",
-                                       "intermediate_size",   "num_hidden_layers",
-                                       "num_attention_heads", NULL};
 /* Published folders say that they have none. */
 static const char *const biases[] = {"attention_bias", "mlp_bias", "lm_head_bias"};
 static const char *const original_name = "original_max_position_embeddings";
@@ -80,7 +77,7 @@ enum { USUAL_ORIGINAL = 4096 };
 static fr_status read_config(void *config, const json_t *json, const char *path, fr_error *error)
 {
     phi3_config *c = config;
-    FR_TRY(fr_config_require(json, required, path, error));
+    FR_TRY(fr_config_require(json, fr_decoder_required_fields, path, error));
     FR_TRY(fr_config_fill(&fr_model_phi3.base.options, config, json, absent,
                           sizeof absent / sizeof absent[0], error));
     FR_TRY(fr_rope_config_read(&c->rope, json, false, path, error));
@@ -136,9 +133,10 @@ static fr_status settle(phi3_config *c, fr_error *error)
     return FR_OK;
 }
 
-static void build_layer(fr_builder *b, fr_decoder_layer *layer, const phi3_config *c,
+static void build_layer(fr_builder *b, fr_decoder_layer *layer, const void *config,
                         const fr_decoder *own)
 {
+    const phi3_config *c = config;
     int64_t width = c->hidden_size, inner = c->intermediate_size;
     int64_t head_dim = width / c->num_attention_heads;
     fr_attention_layer *a = &layer->attention;
@@ -185,27 +183,19 @@ static fr_status build(fr_model *model, fr_error *error)
     phi3_config *c = model->config;
     FR_TRY(settle(c, error));
     describe(model, c);
-    fr_decoder *own =
-        fr_decoder_create(model, "model.embed_tokens.weight", c->initializer_range, error);
+    const fr_decoder_form form = {FR_DECODER_USUAL_NAMES,
+                                  .output = c->tie_word_embeddings ? NULL : "lm_head.weight",
+                                  .std = c->initializer_range,
+                                  .eps = c->rms_norm_eps,
+                                  .dropout = c->classifier_dropout,
+                                  .layer = build_layer};
+    fr_decoder *own = fr_decoder_create(model, &form, error);
     if (!own)
         return error->status;
     own->dropout = (float)c->embd_pdrop;
     own->padding = c->pad_token_id;
     FR_TRY(fr_decoder_rotate(model, &c->rope, error));
-    fr_builder b = {.model = model,
-                    .prefix = "model.layers.",
-                    .std = c->initializer_range,
-                    .eps = c->rms_norm_eps,
-                    .error = error};
-    for (; b.layer < c->num_hidden_layers; b.layer++)
-        build_layer(&b, &own->layers[b.layer], c, own);
-    FR_TRY(b.status);
-    FR_TRY(fr_norm_declare(&own->norm, model, "model.norm", c->hidden_size, FR_AXIS_HIDDEN, false,
-                           c->rms_norm_eps, error));
-    fr_decoder_head head = {.output = c->tie_word_embeddings ? NULL : "lm_head.weight",
-                            .dropout = c->classifier_dropout,
-                            .std = c->initializer_range};
-    return fr_decoder_declare_head(model, &head, error);
+    return fr_decoder_declare(model, &form, error);
 }
 
 /* ---- descriptor ---- */

@@ -21,6 +21,15 @@ typedef struct loading {
     fr_error *error;
 } loading;
 
+bool fr_name_ends(const char *name, const char *const *ends)
+{
+    size_t length = strlen(name);
+    for (; *ends; ends++)
+        if (length >= strlen(*ends) && strcmp(name + length - strlen(*ends), *ends) == 0)
+            return true;
+    return false;
+}
+
 /* ---- one tensor ---- */
 
 /* Numbers [begin, begin + count) of the entry as f32, into the scratch. */
