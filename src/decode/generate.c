@@ -173,17 +173,31 @@ static bool is_broken(const fr_buffer *text)
     return text->size >= 3 && memcmp(text->data + text->size - 3, sign, 3) == 0;
 }
 
+/* The text of ids, of which those that no token of the vocabulary has give none: models' tables are often longer (T5's by 28). */
+static fr_status decode_known(const generation *g, const int32_t *ids, size_t count,
+                              fr_buffer *text, fr_error *error)
+{
+    int32_t *known = fr_alloc_array(count ? count : 1, sizeof *known, FR_MEMORY_OTHER);
+    if (!known)
+        return fr_fail(error, FR_NO_MEMORY, "no memory for a text of %zu tokens", count);
+    size_t kept = 0, size;
+    for (size_t i = 0; i < count; i++)
+        if (fr_tokenizer_bytes(g->tokenizer, ids[i], &size))
+            known[kept++] = ids[i];
+    fr_status status = fr_tokenizer_decode(g->tokenizer, known, kept, true, text, error);
+    fr_free(known);
+    return status;
+}
+
 /* The text of a row's ids that was not given to the stream yet, where a decoder makes it from several: what ids since `begin` decode to,
    less what those before `read` do, so that a decoder that looks at a text's beginning sees the same one. Unless `all`, characters
    that are incomplete wait. */
 static fr_status push_decoded(const generation *g, row *r, bool all, bool *stopped, fr_error *error)
 {
     fr_buffer before = {0}, whole = {0};
-    fr_status status = fr_tokenizer_decode(g->tokenizer, r->ids + r->begin, r->read - r->begin,
-                                           true, &before, error);
+    fr_status status = decode_known(g, r->ids + r->begin, r->read - r->begin, &before, error);
     if (status == FR_OK)
-        status = fr_tokenizer_decode(g->tokenizer, r->ids + r->begin, r->count - r->begin, true,
-                                     &whole, error);
+        status = decode_known(g, r->ids + r->begin, r->count - r->begin, &whole, error);
     if (status == FR_OK && whole.size > before.size && (all || !is_broken(&whole))) {
         *stopped = text_stream_push(&r->stream, whole.data + before.size, whole.size - before.size);
         r->begin = r->read;
