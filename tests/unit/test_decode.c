@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ROWS = 12, CONTEXT = 64, MODELS = 3 };
 
@@ -332,6 +333,33 @@ static void test_a_prompt_that_fills_the_context_is_refused_before_any_text(void
     assert_non_null(strstr(error.message, "prompt 2 has 64 tokens"));
 }
 
+/* The model of a longer table than its tokenizer's, whose decoder makes the text. */
+static void test_ids_beyond_the_tokenizer_give_no_text(void **state)
+{
+    (void)state;
+    fr_error error = {0};
+    fr_tokenizer *small;
+    fr_generate_row row;
+    fr_sampling_options options = sampling();
+    texts out = {.stop_row = -1};
+    static const char words[] =
+        "{\"version\": \"1.0\", \"added_tokens\": [], \"model\": {\"type\": \"WordLevel\", "
+        "\"unk_token\": \"a\", \"vocab\": {\"a\": 0, \"the\": 1}}}";
+    const char *base = getenv("TMPDIR");
+    char path[512];
+    snprintf(path, sizeof path, "%s/frugal-words-%d.json", base ? base : P_tmpdir, (int)getpid());
+    assert_int_equal(fr_file_write(path, words, sizeof words - 1, &error), FR_OK);
+    assert_int_equal(fr_tokenizer_load(&small, path, &error), FR_OK);
+    remove(path);
+    assert_false(fr_tokenizer_decodes_bytes(small));
+    if (fr_generate(models[0], small, (const char *[]){"the"}, 1, &options, collect, &out, &row,
+                    NULL, &error) != FR_OK)
+        fail_msg("%s", error.message);
+    assert_true(row.new_tokens > 1);
+    free_texts(&out);
+    fr_tokenizer_free(small);
+}
+
 static void test_an_interruption_gives_out_the_text_so_far(void **state)
 {
     (void)state;
@@ -615,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_rows_end_for_the_reason_they_report),
         cmocka_unit_test(test_a_stop_string_ends_the_text_before_it),
         cmocka_unit_test(test_a_prompt_that_fills_the_context_is_refused_before_any_text),
+        cmocka_unit_test(test_ids_beyond_the_tokenizer_give_no_text),
         cmocka_unit_test(test_an_interruption_gives_out_the_text_so_far),
         cmocka_unit_test(test_a_steady_state_allocates_nothing),
         cmocka_unit_test(test_every_token_is_scored_once_in_windows_that_overlap),
