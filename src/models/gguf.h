@@ -29,6 +29,12 @@ typedef struct fr_gguf_name {
     bool full;   /* always f32 there */
 } fr_gguf_name;
 
+/* clang-format off */
+/* Rows of a table of names: a matrix as it is, and what is always f32 there. */
+#define FR_GGUF_MATRIX(file, own) {file, own, FR_GGUF_SAME, 0, false}
+#define FR_GGUF_FULL(file, own) {file, own, FR_GGUF_SAME, 0, true}
+/* clang-format on */
+
 /* ---- values ---- */
 
 typedef enum fr_gguf_type { FR_GGUF_INT, FR_GGUF_REAL, FR_GGUF_FLAG } fr_gguf_type;
@@ -40,6 +46,20 @@ typedef struct fr_gguf_field {
     const char
         *otherwise; /* the field whose number is taken where the key is missing; NULL: none */
 } fr_gguf_field;
+/* clang-format off */
+/* Rows that architectures share whose fields have the usual names. */
+#define FR_GGUF_SIZE_FIELDS \
+    {"context_length", "max_position_embeddings", FR_GGUF_INT, true, NULL}, \
+    {"embedding_length", "hidden_size", FR_GGUF_INT, true, NULL}, \
+    {"block_count", "num_hidden_layers", FR_GGUF_INT, true, NULL}, \
+    {"feed_forward_length", "intermediate_size", FR_GGUF_INT, true, NULL}, \
+    {"attention.head_count", "num_attention_heads", FR_GGUF_INT, true, NULL}
+/* And those of LLaMA's relatives. */
+#define FR_GGUF_USUAL_FIELDS \
+    FR_GGUF_SIZE_FIELDS, \
+    {"attention.head_count_kv", "num_key_value_heads", FR_GGUF_INT, false, "num_attention_heads"}, \
+    {"attention.layer_norm_rms_epsilon", "rms_norm_eps", FR_GGUF_REAL, true, NULL}
+/* clang-format on */
 
 typedef struct fr_gguf_arch {
     const char *name;                       /* general.architecture */

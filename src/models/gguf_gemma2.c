@@ -10,29 +10,23 @@
     }
 
 static const fr_gguf_name names[] = {
-    {"token_embd", "model.embed_tokens", FR_GGUF_SAME, 0, false},
+    FR_GGUF_MATRIX("token_embd", "model.embed_tokens"),
     NORM("output_norm", "model.norm"),
     NORM("blk.%.attn_norm", "model.layers.%.input_layernorm"),
     NORM("blk.%.post_attention_norm", "model.layers.%.post_attention_layernorm"),
     NORM("blk.%.ffn_norm", "model.layers.%.pre_feedforward_layernorm"),
     NORM("blk.%.post_ffw_norm", "model.layers.%.post_feedforward_layernorm"),
-    {"blk.%.attn_q", "model.layers.%.self_attn.q_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.attn_k", "model.layers.%.self_attn.k_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.attn_v", "model.layers.%.self_attn.v_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.attn_output", "model.layers.%.self_attn.o_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_gate", "model.layers.%.mlp.gate_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_up", "model.layers.%.mlp.up_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_down", "model.layers.%.mlp.down_proj", FR_GGUF_SAME, 0, false},
+    FR_GGUF_MATRIX("blk.%.attn_q", "model.layers.%.self_attn.q_proj"),
+    FR_GGUF_MATRIX("blk.%.attn_k", "model.layers.%.self_attn.k_proj"),
+    FR_GGUF_MATRIX("blk.%.attn_v", "model.layers.%.self_attn.v_proj"),
+    FR_GGUF_MATRIX("blk.%.attn_output", "model.layers.%.self_attn.o_proj"),
+    FR_GGUF_MATRIX("blk.%.ffn_gate", "model.layers.%.mlp.gate_proj"),
+    FR_GGUF_MATRIX("blk.%.ffn_up", "model.layers.%.mlp.up_proj"),
+    FR_GGUF_MATRIX("blk.%.ffn_down", "model.layers.%.mlp.down_proj"),
     {.file = NULL}};
 
 static const fr_gguf_field fields[] = {
-    {"context_length", "max_position_embeddings", FR_GGUF_INT, true, NULL},
-    {"embedding_length", "hidden_size", FR_GGUF_INT, true, NULL},
-    {"block_count", "num_hidden_layers", FR_GGUF_INT, true, NULL},
-    {"feed_forward_length", "intermediate_size", FR_GGUF_INT, true, NULL},
-    {"attention.head_count", "num_attention_heads", FR_GGUF_INT, true, NULL},
-    {"attention.head_count_kv", "num_key_value_heads", FR_GGUF_INT, false, "num_attention_heads"},
-    {"attention.layer_norm_rms_epsilon", "rms_norm_eps", FR_GGUF_REAL, true, NULL},
+    FR_GGUF_USUAL_FIELDS,
     {"attention.key_length", "head_dim", FR_GGUF_INT, true, NULL},
     {"attention.sliding_window", "sliding_window", FR_GGUF_INT, false, NULL},
     {"attn_logit_softcapping", "attn_logit_softcapping", FR_GGUF_REAL, false, NULL},

@@ -2,16 +2,16 @@
 #include "models/gguf.h"
 
 static const fr_gguf_name names[] = {
-    {"token_embd", "transformer.wte", FR_GGUF_SAME, 0, false},
-    {"position_embd", "transformer.wpe", FR_GGUF_SAME, 0, true},
-    {"output_norm", "transformer.ln_f", FR_GGUF_SAME, 0, true},
-    {"output", "lm_head", FR_GGUF_SAME, 0, false},
-    {"blk.%.attn_norm", "transformer.h.%.ln_1", FR_GGUF_SAME, 0, true},
-    {"blk.%.attn_qkv", "transformer.h.%.attn.c_attn", FR_GGUF_SAME, 0, false},
-    {"blk.%.attn_output", "transformer.h.%.attn.c_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_norm", "transformer.h.%.ln_2", FR_GGUF_SAME, 0, true},
-    {"blk.%.ffn_up", "transformer.h.%.mlp.c_fc", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_down", "transformer.h.%.mlp.c_proj", FR_GGUF_SAME, 0, false},
+    FR_GGUF_MATRIX("token_embd", "transformer.wte"),
+    FR_GGUF_FULL("position_embd", "transformer.wpe"),
+    FR_GGUF_FULL("output_norm", "transformer.ln_f"),
+    FR_GGUF_MATRIX("output", "lm_head"),
+    FR_GGUF_FULL("blk.%.attn_norm", "transformer.h.%.ln_1"),
+    FR_GGUF_MATRIX("blk.%.attn_qkv", "transformer.h.%.attn.c_attn"),
+    FR_GGUF_MATRIX("blk.%.attn_output", "transformer.h.%.attn.c_proj"),
+    FR_GGUF_FULL("blk.%.ffn_norm", "transformer.h.%.ln_2"),
+    FR_GGUF_MATRIX("blk.%.ffn_up", "transformer.h.%.mlp.c_fc"),
+    FR_GGUF_MATRIX("blk.%.ffn_down", "transformer.h.%.mlp.c_proj"),
     {.file = NULL}};
 
 static const fr_gguf_field fields[] = {

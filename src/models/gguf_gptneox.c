@@ -3,23 +3,19 @@
 #include "models/gguf.h"
 
 static const fr_gguf_name names[] = {
-    {"token_embd", "gpt_neox.embed_in", FR_GGUF_SAME, 0, false},
-    {"output_norm", "gpt_neox.final_layer_norm", FR_GGUF_SAME, 0, true},
-    {"output", "embed_out", FR_GGUF_SAME, 0, false},
-    {"blk.%.attn_norm", "gpt_neox.layers.%.input_layernorm", FR_GGUF_SAME, 0, true},
+    FR_GGUF_MATRIX("token_embd", "gpt_neox.embed_in"),
+    FR_GGUF_FULL("output_norm", "gpt_neox.final_layer_norm"),
+    FR_GGUF_MATRIX("output", "embed_out"),
+    FR_GGUF_FULL("blk.%.attn_norm", "gpt_neox.layers.%.input_layernorm"),
     {"blk.%.attn_qkv", "gpt_neox.layers.%.attention.query_key_value", FR_GGUF_APART, 0, false},
-    {"blk.%.attn_output", "gpt_neox.layers.%.attention.dense", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_norm", "gpt_neox.layers.%.post_attention_layernorm", FR_GGUF_SAME, 0, true},
-    {"blk.%.ffn_up", "gpt_neox.layers.%.mlp.dense_h_to_4h", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_down", "gpt_neox.layers.%.mlp.dense_4h_to_h", FR_GGUF_SAME, 0, false},
+    FR_GGUF_MATRIX("blk.%.attn_output", "gpt_neox.layers.%.attention.dense"),
+    FR_GGUF_FULL("blk.%.ffn_norm", "gpt_neox.layers.%.post_attention_layernorm"),
+    FR_GGUF_MATRIX("blk.%.ffn_up", "gpt_neox.layers.%.mlp.dense_h_to_4h"),
+    FR_GGUF_MATRIX("blk.%.ffn_down", "gpt_neox.layers.%.mlp.dense_4h_to_h"),
     {.file = NULL}};
 
 static const fr_gguf_field fields[] = {
-    {"context_length", "max_position_embeddings", FR_GGUF_INT, true, NULL},
-    {"embedding_length", "hidden_size", FR_GGUF_INT, true, NULL},
-    {"block_count", "num_hidden_layers", FR_GGUF_INT, true, NULL},
-    {"feed_forward_length", "intermediate_size", FR_GGUF_INT, true, NULL},
-    {"attention.head_count", "num_attention_heads", FR_GGUF_INT, true, NULL},
+    FR_GGUF_SIZE_FIELDS,
     {"attention.layer_norm_epsilon", "layer_norm_eps", FR_GGUF_REAL, true, NULL},
     {"use_parallel_residual", "use_parallel_residual", FR_GGUF_FLAG, false, NULL},
     {"rope.freq_base", "rotary_emb_base", FR_GGUF_REAL, false, NULL},

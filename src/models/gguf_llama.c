@@ -9,14 +9,8 @@
 
 #include <string.h>
 
-#define SAME(file_, own_)                                                                          \
-    {                                                                                              \
-        file_, "model.layers.%." own_, FR_GGUF_SAME, 0, false                                      \
-    }
-#define NORM(file_, own_)                                                                          \
-    {                                                                                              \
-        file_, "model.layers.%." own_, FR_GGUF_SAME, 0, true                                       \
-    }
+#define SAME(file, own) FR_GGUF_MATRIX(file, "model.layers.%." own)
+#define NORM(file, own) FR_GGUF_FULL(file, "model.layers.%." own)
 #define TURNED(file_, own_)                                                                        \
     {                                                                                              \
         file_, "model.layers.%." own_, FR_GGUF_ALTERNATE, 0, false                                 \
@@ -38,9 +32,9 @@
         .file = NULL                                                                               \
     }
 
-static const fr_gguf_name shared[] = {{"token_embd", "model.embed_tokens", FR_GGUF_SAME, 0, false},
-                                      {"output_norm", "model.norm", FR_GGUF_SAME, 0, true},
-                                      {"output", "lm_head", FR_GGUF_SAME, 0, false},
+static const fr_gguf_name shared[] = {FR_GGUF_MATRIX("token_embd", "model.embed_tokens"),
+                                      FR_GGUF_FULL("output_norm", "model.norm"),
+                                      FR_GGUF_MATRIX("output", "lm_head"),
                                       SAME("blk.%.attn_v", "self_attn.v_proj"),
                                       SAME("blk.%.attn_output", "self_attn.o_proj"),
                                       END};
@@ -72,13 +66,7 @@ static const fr_gguf_name olmo2_names[] = {
     END};
 
 static const fr_gguf_field fields[] = {
-    {"context_length", "max_position_embeddings", FR_GGUF_INT, true, NULL},
-    {"embedding_length", "hidden_size", FR_GGUF_INT, true, NULL},
-    {"block_count", "num_hidden_layers", FR_GGUF_INT, true, NULL},
-    {"feed_forward_length", "intermediate_size", FR_GGUF_INT, true, NULL},
-    {"attention.head_count", "num_attention_heads", FR_GGUF_INT, true, NULL},
-    {"attention.head_count_kv", "num_key_value_heads", FR_GGUF_INT, false, "num_attention_heads"},
-    {"attention.layer_norm_rms_epsilon", "rms_norm_eps", FR_GGUF_REAL, true, NULL},
+    FR_GGUF_USUAL_FIELDS,
     {"attention.key_length", "head_dim", FR_GGUF_INT, false, NULL},
     {"rope.freq_base", "rope_theta", FR_GGUF_REAL, false, NULL},
     {.key = NULL}};

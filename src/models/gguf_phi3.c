@@ -6,27 +6,21 @@
 #include <string.h>
 
 static const fr_gguf_name names[] = {
-    {"token_embd", "model.embed_tokens", FR_GGUF_SAME, 0, false},
-    {"output_norm", "model.norm", FR_GGUF_SAME, 0, true},
-    {"output", "lm_head", FR_GGUF_SAME, 0, false},
-    {"blk.%.attn_norm", "model.layers.%.input_layernorm", FR_GGUF_SAME, 0, true},
-    {"blk.%.attn_qkv", "model.layers.%.self_attn.qkv_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.attn_output", "model.layers.%.self_attn.o_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_norm", "model.layers.%.post_attention_layernorm", FR_GGUF_SAME, 0, true},
-    {"blk.%.ffn_up", "model.layers.%.mlp.gate_up_proj", FR_GGUF_SAME, 0, false},
-    {"blk.%.ffn_down", "model.layers.%.mlp.down_proj", FR_GGUF_SAME, 0, false},
+    FR_GGUF_MATRIX("token_embd", "model.embed_tokens"),
+    FR_GGUF_FULL("output_norm", "model.norm"),
+    FR_GGUF_MATRIX("output", "lm_head"),
+    FR_GGUF_FULL("blk.%.attn_norm", "model.layers.%.input_layernorm"),
+    FR_GGUF_MATRIX("blk.%.attn_qkv", "model.layers.%.self_attn.qkv_proj"),
+    FR_GGUF_MATRIX("blk.%.attn_output", "model.layers.%.self_attn.o_proj"),
+    FR_GGUF_FULL("blk.%.ffn_norm", "model.layers.%.post_attention_layernorm"),
+    FR_GGUF_MATRIX("blk.%.ffn_up", "model.layers.%.mlp.gate_up_proj"),
+    FR_GGUF_MATRIX("blk.%.ffn_down", "model.layers.%.mlp.down_proj"),
     {.file = NULL}};
 
 static const char original_key[] = "rope.scaling.original_context_length",
                   factor_key[] = "rope.scaling.attn_factor";
 static const fr_gguf_field fields[] = {
-    {"context_length", "max_position_embeddings", FR_GGUF_INT, true, NULL},
-    {"embedding_length", "hidden_size", FR_GGUF_INT, true, NULL},
-    {"block_count", "num_hidden_layers", FR_GGUF_INT, true, NULL},
-    {"feed_forward_length", "intermediate_size", FR_GGUF_INT, true, NULL},
-    {"attention.head_count", "num_attention_heads", FR_GGUF_INT, true, NULL},
-    {"attention.head_count_kv", "num_key_value_heads", FR_GGUF_INT, false, "num_attention_heads"},
-    {"attention.layer_norm_rms_epsilon", "rms_norm_eps", FR_GGUF_REAL, true, NULL},
+    FR_GGUF_USUAL_FIELDS,
     {"attention.sliding_window", "sliding_window", FR_GGUF_INT, false, NULL},
     {original_key, "original_max_position_embeddings", FR_GGUF_INT, false, NULL},
     {"rope.freq_base", "rope_theta", FR_GGUF_REAL, false, NULL},
