@@ -1,28 +1,10 @@
 #!/usr/bin/env bash
 # convert.sh PROGRAM: model folders in and out: convert, hub verify, a conversation.
-set -u
-frugal=$(realpath "$1")
-fixtures=$PWD/tests/fixtures
-docs=$PWD/docs
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
+# shellcheck source=tests/integration/common.sh
+. "$(dirname "$0")/common.sh"
+docs=$sources/docs
 
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# expect CODE WORDS COMMAND...: the exit code, and words that standard output or error must hold.
-expect() {
-    local code=$1 words=$2 got
-    shift 2
-    "$@" >out 2>err </dev/null
-    got=$?
-    [ "$got" = "$code" ] || fail "'$*' ended with $got, expected $code: $(tail -n 3 err)"
-    cat out err | grep -qF -e "$words" || fail "'$*' did not say '$words' but: $(tail -n 3 out err)"
-}
+expect() { said "out err" "$@"; } # the exit code, words of either output, the command
 
 same() { cmp -s "$1" "$2" || fail "$1 differs from $2"; }
 

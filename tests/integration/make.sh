@@ -1,27 +1,9 @@
 #!/usr/bin/env bash
 # make.sh PROGRAM: the main job from end to end on the repository's own prose and code, its refusals, Ctrl-C and --resume.
-set -u
-frugal=$(realpath "$1")
-sources=$PWD
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
+# shellcheck source=tests/integration/common.sh
+. "$(dirname "$0")/common.sh"
 
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# expect CODE WORDS COMMAND...: the exit code, and words that standard error must hold.
-expect() {
-    local code=$1 words=$2 got
-    shift 2
-    "$@" >out 2>err </dev/null
-    got=$?
-    [ "$got" = "$code" ] || fail "'$*' ended with $got, expected $code: $(tail -n 3 err)"
-    grep -qF -e "$words" err || fail "'$*' did not say '$words' but: $(tail -n 3 err)"
-}
+expect() { said err "$@"; } # the exit code, words of standard error, the command
 
 number() { # KEY FILE: the first number of that key
     grep -oE "\"$1\": *[-0-9.e+]+" "$2" | head -n 1 | sed 's/.*: *//'

@@ -1,18 +1,8 @@
 #!/usr/bin/env bash
 # tasks.sh PROGRAM: every recipe of a task through the program, on tiny models: plan, train, go on, judge, predict, export again.
-set -u
-frugal=$(realpath "$1")
-sources=$PWD
-families=$sources/tests/fixtures/families
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
+# shellcheck source=tests/integration/common.sh
+. "$(dirname "$0")/common.sh"
+families=$fixtures/families
 
 # ---- data and a tokenizer of twenty words ----
 

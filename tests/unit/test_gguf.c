@@ -1,5 +1,6 @@
 /* test_gguf.c: GGUF files are read as the gguf package reads them, written so that it reads them, and lies in them are refused. */
 #include "frugal/formats.h"
+#include "gguf_help.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,25 +15,6 @@
 #include <unistd.h>
 
 #define FIXTURE "tests/fixtures/gguf/types.gguf"
-
-static char folder[256], path[300];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/frugal-gguf-XXXXXX", base ? base : P_tmpdir);
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/a.gguf", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return fr_folder_remove(folder, NULL) == FR_OK ? 0 : -1;
-}
 
 static fr_gguf *open_file(const char *name)
 {

@@ -2,6 +2,7 @@
    unpacked ones do. */
 #include "frugal/decode.h"
 #include "frugal/formats.h"
+#include "gguf_help.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,29 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static char folder[256], path[300];
-
 static void must(fr_status status, const fr_error *error)
 {
     if (status != FR_OK)
         fail_msg("%s", error->message);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/frugal-gguf-XXXXXX", base ? base : P_tmpdir);
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/a.gguf", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return fr_folder_remove(folder, NULL) == FR_OK ? 0 : -1;
 }
 
 static fr_model *load(const char *from)

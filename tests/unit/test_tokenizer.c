@@ -9,6 +9,7 @@
 #include "tokenizer/pipeline.h"
 #include "tokenizer/train.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer_help.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -61,21 +62,6 @@ static void assert_round_trip(const fr_tokenizer *tokenizer, const char *text, s
     assert_int_equal(at, size);
     fr_buffer_free(&back);
     fr_ids_free(&ids);
-}
-
-/* Documents for training. */
-typedef struct list {
-    const char *const *texts;
-    size_t count, at;
-} list;
-
-static fr_status next_of_list(void *context, const char **text, size_t *size, fr_error *error)
-{
-    (void)error;
-    list *l = context;
-    *text = l->at < l->count ? l->texts[l->at++] : NULL;
-    *size = *text ? strlen(*text) : 0;
-    return FR_OK;
 }
 
 static const char *const documents[] = {
@@ -638,19 +624,6 @@ static void read_fixture(const char *model, char **text, size_t *size)
     char *path = fixture_path(model);
     assert_int_equal(fr_file_read(path, 0, text, size, NULL), FR_OK);
     fr_free(path);
-}
-
-/* `text` with the first `from` replaced by `to`. */
-static char *replaced(const char *text, const char *from, const char *to)
-{
-    fr_buffer out = {0};
-    const char *place = strstr(text, from);
-    if (!place)
-        fail_msg("'%s' is not in the fixture", from);
-    fr_buffer_append(&out, text, (size_t)(place - text));
-    fr_buffer_text(&out, to);
-    fr_buffer_text(&out, place + strlen(from));
-    return out.data;
 }
 
 static void test_files_that_lie_are_refused_by_name(void **state)

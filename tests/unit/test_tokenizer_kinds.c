@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "tokenizer/pipeline.h"
+#include "tokenizer_help.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -59,9 +60,9 @@ static const json_t *entry_of(const char *name)
     return NULL;
 }
 
-static json_int_t number(const json_t *list, size_t i)
+static json_int_t number(const json_t *numbers, size_t i)
 {
-    return json_integer_value(json_array_get(list, i));
+    return json_integer_value(json_array_get(numbers, i));
 }
 
 /* ---- against Hugging Face -------------------------------------------------------------------- */
@@ -303,18 +304,6 @@ static void test_marks_are_ordered_however_many_there_are(void **state)
 }
 
 /* ---- files that lie -------------------------------------------------------------------------- */
-
-static char *replaced(const char *text, const char *from, const char *to)
-{
-    fr_buffer out = {0};
-    const char *place = strstr(text, from);
-    if (!place)
-        fail_msg("'%s' is not in the fixture", from);
-    fr_buffer_append(&out, text, (size_t)(place - text));
-    fr_buffer_text(&out, to);
-    fr_buffer_text(&out, place + strlen(from));
-    return out.data;
-}
 
 static void test_parts_that_lie_are_refused_by_name(void **state)
 {

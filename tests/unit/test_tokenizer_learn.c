@@ -9,6 +9,7 @@
 
 #include "tokenizer/pipeline.h"
 #include "tokenizer/unigram_train.h"
+#include "tokenizer_help.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -17,20 +18,6 @@
 #include <string.h>
 
 /* ---- helpers --------------------------------------------------------------------------------- */
-
-typedef struct list {
-    const char *const *texts;
-    size_t count, at;
-} list;
-
-static fr_status next_of_list(void *context, const char **text, size_t *size, fr_error *error)
-{
-    (void)error;
-    list *l = context;
-    *text = l->at < l->count ? l->texts[l->at++] : NULL;
-    *size = *text ? strlen(*text) : 0;
-    return FR_OK;
-}
 
 static fr_status learn(fr_tokenizer **tokenizer, const char *kind_name, int64_t entries,
                        const char *const *texts, size_t count, fr_error *error)
