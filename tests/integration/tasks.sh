@@ -41,8 +41,8 @@ run() {
     local words=("model.from=$families/$family" "data.examples.train=$name.jsonl"
         data.examples.held_out_share=0.25 train.micro_batch=4 train.length=8 train.log_every=1)
     [ "$name" = pictures ] || words+=(data.tokenizer=tokenizer)
-    "$frugal" plan "$sources/recipes/$name.yaml" "${words[@]}" --quiet >plan 2>err || fail "plan $name: $(cat err)"
-    grep -q "the run" plan || fail "plan $name says no length of the run: $(cat plan)"
+    "$frugal" plan "$sources/recipes/$name.yaml" "${words[@]}" --quiet >planned 2>err || fail "plan $name: $(cat err)"
+    grep -q "the run" planned || fail "plan $name says no length of the run: $(cat planned)"
     "$frugal" train "$sources/recipes/$name.yaml" "${words[@]}" train.epochs=2 --out "$name" --quiet >out 2>err ||
         fail "train $name: $(cat err)"
     "$frugal" train "$sources/recipes/$name.yaml" "${words[@]}" train.epochs=4 --out "$name" --resume --quiet >out 2>err ||
@@ -78,11 +78,11 @@ run captions clip '' ''
 
 # refused WORDS ARGUMENTS...: ends with 2 and says WORDS.
 refused() {
-    local words=$1
+    local message=$1
     shift
     "$frugal" train "$@" "model.from=$families/bert" data.tokenizer=tokenizer --out refused --quiet >out 2>err
     [ $? = 2 ] || fail "'$*' was not refused with 2"
-    grep -qF -e "$words" err || fail "'$*' did not say '$words' but: $(cat err)"
+    grep -qF -e "$message" err || fail "'$*' did not say '$message' but: $(cat err)"
     [ ! -e refused ] || fail "'$*' left a folder behind"
 }
 classify=$sources/recipes/classify.yaml
