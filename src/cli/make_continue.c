@@ -14,8 +14,8 @@
 
 enum { LEAST_STEPS = 20, LONGEST = 1024, TOKENS_PER_STEP = 4096 };
 
-/* Peak rate of AdamW at width 768; it goes with the root of the width, as for new models. */
-static const double PEAK_RATE = 4e-4, WIDTH = 768;
+/* AdamW's peak rate times the width (docs/sizing.md). */
+static const double RATE_TIMES_WIDTH = 0.64;
 
 /* bf16 and f16 folders stay what they are. */
 static const char *stored_dtype(const char *folder)
@@ -177,7 +177,7 @@ fr_status make_continue_size(const make_job *j, const fr_budget *training, fr_si
     FR_TRY(fr_model_load_shapes(&model, j->asked.from, error));
     s->hidden = model->width;
     s->layers = model->layers;
-    s->adamw_rate = PEAK_RATE * sqrt(WIDTH / (double)model->width);
+    s->adamw_rate = RATE_TIMES_WIDTH / (double)model->width;
     shape_batch(model, j->report.train_tokens, s);
     fr_model_destroy(model);
     FR_TRY(work_out(j, training, s, error));
