@@ -165,7 +165,9 @@ double fr_cpu_seconds(void); /* CPU time of the whole process */
 /* Energy counters of the processor packages (RAPL) together, in joules from an arbitrary start; 0 when the machine does not tell.
    They wrap around after days at full load. */
 double fr_energy_joules(void);
-/* Set by a signal handler (the command line's), asked by every long loop: 0 go on, 1 finish the step and save. */
+/* Set by a signal handler (the command line's), asked by every long loop: 0 go on, 1 finish the step and save. A handler must run on a
+   stack of its own (sigaltstack, SA_ONSTACK), whatever it does: oneDNN's generated code does not bear a signal's frame on the thread's
+   stack. */
 void fr_interrupt_request(void);
 bool fr_interrupted(void);
 void fr_interrupt_clear(void);
