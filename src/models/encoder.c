@@ -4,6 +4,7 @@
    E: width of the embeddings, C of the layers. x (B, T, C). */
 #include "models/encoder.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- configuration ---- */
@@ -182,7 +183,7 @@ static fr_status check_windows(const fr_encoder_config *c, fr_error *error)
         return refuse(error, c, "attention_window must be a number, or one for every layer");
     for (size_t i = 0; i < count; i++) {
         double width = c->attention_window.items[i];
-        if (width < 2 || width > 1 << 24 || width != 2 * (double)((int64_t)width / 2))
+        if (width < 2 || width > 1 << 24 || fmod(width, 2) != 0)
             return refuse(error, c, "attention_window must be even and at least 2");
     }
     return FR_OK;

@@ -33,7 +33,7 @@ static fr_tensor *unfold(fr_tape *tape, fr_tensor *x, int64_t height, int64_t wi
 static fr_tensor *tokens(const fr_patch_layer *layer, fr_tape *tape, int64_t batch)
 {
     int64_t width = layer->weight->value->shape[0];
-    fr_tensor *parts[FR_PATCH_TOKENS];
+    fr_tensor *parts[FR_PATCH_TOKENS] = {NULL};
     int count = 0;
     for (; count < FR_PATCH_TOKENS && layer->tokens[count]; count++)
         parts[count] = fr_reshape(tape, layer->tokens[count]->value, 2, (int64_t[]){1, width});

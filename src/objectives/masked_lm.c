@@ -110,7 +110,7 @@ static bool chosen(fr_tape *tape, const fr_tensor *targets, double share, fr_ten
         return *places && *wanted;
     place[0] = 0;
     word[0] = FR_IGNORE;
-    for (int64_t i = 0, at = 0; i < all; i++)
+    for (int64_t i = 0, at = 0; host && i < all; i++)
         if (host[i] != FR_IGNORE) {
             place[at] = (int32_t)i;
             word[at++] = host[i];

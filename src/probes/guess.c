@@ -168,7 +168,7 @@ static void take(fr_guesses *sum, const float *logits, int64_t vocabulary, int32
 
 static fr_status guess_batch(fr_guesser *g, fr_error *error)
 {
-    int64_t columns;
+    int64_t columns = 1;
     if (!g->row)
         return FR_OK;
     double start = fr_seconds();

@@ -50,15 +50,9 @@ static void cut_longest(one_text *first, one_text *second, size_t most, bool lef
 {
     size_t shorter = left_of(first), longer = left_of(second);
     bool swapped = shorter > longer;
-    if (swapped) {
-        size_t keep = shorter;
+    if (swapped)
         shorter = longer;
-        longer = keep;
-    }
-    if (shorter > most)
-        longer = shorter;
-    else
-        longer = shorter > most - shorter ? shorter : most - shorter;
+    longer = shorter > most || shorter > most - shorter ? shorter : most - shorter;
     if (shorter + longer > most) {
         shorter = most / 2;
         longer = shorter + most % 2;
