@@ -173,7 +173,7 @@ static fr_status guess_batch(fr_guesser *g, fr_error *error)
         return FR_OK;
     double start = fr_seconds();
     FR_TRY(hide_batch(g, &columns, error));
-    if (g->micro.targets) {
+    if (g->micro.targets && columns > 0) {
         fr_tape_reset(g->tape, 0);
         fr_batch batch = fr_micro_batch_put(&g->micro, g->tape);
         fr_tensor *hidden = fr_model_hidden(g->model, g->tape, &batch, NULL),
