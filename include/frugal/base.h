@@ -90,6 +90,7 @@ void fr_free(void *block);
 /* Copies and formatted strings, freed with fr_free; NULL when out of memory. */
 char *fr_string_copy(const char *text);
 char *fr_string_copy_n(const char *text, size_t length);
+bool fr_string_ends(const char *text, const char *ending);
 char *fr_format(const char *format, ...) FR_PRINTF(1, 2);
 
 size_t fr_memory_now(fr_memory_kind kind);

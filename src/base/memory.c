@@ -85,6 +85,12 @@ void fr_free(void *block)
     free(h);
 }
 
+bool fr_string_ends(const char *text, const char *ending)
+{
+    size_t length = strlen(text), tail = strlen(ending);
+    return length >= tail && strcmp(text + length - tail, ending) == 0;
+}
+
 char *fr_string_copy_n(const char *text, size_t length)
 {
     char *copy = fr_alloc(length + 1, FR_MEMORY_OTHER);

@@ -164,12 +164,6 @@ static fr_status list_tensors(fr_weight_file *file, const pickle_value *top, fr_
 
 /* ---- the archive ---- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 static const zip_member *member_of(const torch_file *own, const char *name)
 {
     char *path = fr_format("%s/%s", own->root, name);
@@ -201,7 +195,7 @@ static fr_status check_kind(const torch_file *own, const char *path, fr_error *e
 {
     for (size_t i = 0; i < own->archive.count; i++)
         if (strstr(own->archive.members[i].name, "/code/") ||
-            ends_with(own->archive.members[i].name, "/constants.pkl"))
+            fr_string_ends(own->archive.members[i].name, "/constants.pkl"))
             return fr_fail_at(error, FR_UNSUPPORTED, path, 0,
                               "a TorchScript program ('%.80s') is not read; save its state dict",
                               own->archive.members[i].name);

@@ -11,12 +11,6 @@ typedef struct files {
     size_t count, json_count, problems, json_problems;
 } files;
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), tail = strlen(end);
-    return length >= tail && strcmp(name + length - tail, end) == 0;
-}
-
 /* Printable ASCII without what a shell, a URL or another system reads otherwise. */
 static bool is_plain_name(const char *name)
 {
@@ -70,12 +64,12 @@ static void check_entry(files *f, const char *folder, const char *name)
         problem(f, "%s is a link that leaves the folder", name);
     else if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode) && !S_ISLNK(info.st_mode))
         problem(f, "%s is neither a file nor a folder", name);
-    else if (ends_with(name, ".py"))
+    else if (fr_string_ends(name, ".py"))
         verify_report(f->v, "files", FR_FINDING_NOTE, "%s is code; frugal does not run it", name);
-    else if (ends_with(name, FR_TEMPORARY_SUFFIX))
+    else if (fr_string_ends(name, FR_TEMPORARY_SUFFIX))
         verify_report(f->v, "files", FR_FINDING_NOTE, "%s was left by a writer that was stopped",
                       name);
-    else if (ends_with(name, ".json") && S_ISREG(info.st_mode))
+    else if (fr_string_ends(name, ".json") && S_ISREG(info.st_mode))
         check_json(f, path);
     fr_free(path);
 }

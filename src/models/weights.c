@@ -23,9 +23,8 @@ typedef struct loading {
 
 bool fr_name_ends(const char *name, const char *const *ends)
 {
-    size_t length = strlen(name);
     for (; *ends; ends++)
-        if (length >= strlen(*ends) && strcmp(name + length - strlen(*ends), *ends) == 0)
+        if (fr_string_ends(name, *ends))
             return true;
     return false;
 }
